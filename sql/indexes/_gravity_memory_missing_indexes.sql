@@ -1,0 +1,26 @@
+-- _gravity_memory_missing_indexes(): the indexes of the catalogue that a database lacks.
+--
+-- An index is there when one of its name stands on its table and is valid: a DBA may have tuned its definition. An invalid index,
+-- left by an interrupted CREATE INDEX CONCURRENTLY, counts as missing and has to be dropped first.
+-- Returns the table, the CREATE INDEX statement without and with CONCURRENTLY, and whether an invalid index is in the way.
+CREATE FUNCTION @extschema@._gravity_memory_missing_indexes()
+RETURNS TABLE (index_name text, table_name text, statement text, concurrent_statement text, is_invalid boolean)
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_missing_indexes$
+    SELECT c.index_name, c.table_name,
+           format('CREATE%s INDEX %I ON @extschema@.%I %s', u.word, c.index_name, c.table_name, c.definition),
+           format('CREATE%s INDEX CONCURRENTLY %I ON @extschema@.%I %s', u.word, c.index_name, c.table_name, c.definition),
+           i.indexrelid IS NOT NULL
+    FROM @extschema@.gravity_memory_index_catalogue() AS c
+    CROSS JOIN LATERAL (SELECT CASE WHEN c.is_unique THEN ' UNIQUE' ELSE '' END AS word) AS u
+    LEFT JOIN pg_index AS i
+           ON i.indexrelid = to_regclass(format('@extschema@.%I', c.index_name))
+          AND i.indrelid = to_regclass(format('@extschema@.%I', c.table_name))
+    WHERE to_regclass(format('@extschema@.%I', c.table_name)) IS NOT NULL
+      AND i.indisvalid IS NOT TRUE
+$_gravity_memory_missing_indexes$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_missing_indexes() IS
+    'The indexes of the catalogue that are missing or invalid, with the statements that make them.';

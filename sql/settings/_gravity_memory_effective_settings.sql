@@ -1,0 +1,29 @@
+-- _gravity_memory_effective_settings(): the value of every setting in force, as one JSON object of text values.
+--
+-- SECURITY DEFINER, because the tagging and notification triggers run as whoever writes a memory, who may hold no more than
+-- SELECT and INSERT on gravity_map; the overrides hold no secret, and this function does nothing but read them.
+-- A database restored without the settings table (pg_dump -t gravity_map) has no overrides: the defaults hold there.
+CREATE FUNCTION @extschema@._gravity_memory_effective_settings()
+RETURNS jsonb
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_effective_settings$
+DECLARE
+    v_overrides jsonb;
+BEGIN
+    BEGIN
+        SELECT jsonb_object_agg(s.name, s.value) INTO v_overrides FROM @extschema@.gravity_memory_settings AS s;
+    EXCEPTION WHEN undefined_table THEN
+        v_overrides := NULL;
+    END;
+    IF v_overrides IS NULL THEN
+        RETURN @extschema@._gravity_memory_default_settings();
+    END IF;
+    RETURN @extschema@._gravity_memory_default_settings() || v_overrides;
+END
+$_gravity_memory_effective_settings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_effective_settings() IS
+    'The settings in force, as one JSON object: the defaults overlaid with gravity_memory_settings.';

@@ -1,0 +1,35 @@
+-- gravity_memory_set(p_name, p_value): changes a setting for the whole database, from the next statement on.
+--
+-- Returns the value as stored. Setting a default stores no override. A setting that holds a schedule is applied to pg_cron
+-- at once. Only the owner of the settings table may call it; others are refused by the table's privileges.
+-- Errors: 22023 for an unknown name or an impossible value (the HINT names the valid ones); 55000 when setup has not run.
+CREATE FUNCTION @extschema@.gravity_memory_set(p_name text, p_value text)
+RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $gravity_memory_set$
+DECLARE
+    v_value CONSTANT text := @extschema@._gravity_memory_checked_setting(p_name, p_value);
+BEGIN
+    IF to_regclass('@extschema@.gravity_memory_settings') IS NULL THEN
+        RAISE EXCEPTION 'the table gravity_memory_settings does not exist'
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'Run SELECT * FROM @extschema@.gravity_memory_setup() first.';
+    END IF;
+    IF v_value = @extschema@._gravity_memory_default_settings() ->> p_name THEN
+        DELETE FROM @extschema@.gravity_memory_settings AS s WHERE s.name = p_name;
+    ELSE
+        INSERT INTO @extschema@.gravity_memory_settings AS s (name, value)
+        VALUES (p_name, v_value)
+        ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value;
+    END IF;
+    IF p_name IN (SELECT d.name FROM @extschema@._gravity_memory_setting_definitions() AS d WHERE d.kind = 'schedule') THEN
+        PERFORM @extschema@.gravity_memory_schedule_jobs();
+    END IF;
+    RETURN v_value;
+END
+$gravity_memory_set$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_set(text, text) IS
+    'Changes a setting for the whole database and returns the stored value; refuses unknown names and impossible values.';
+REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_set(text, text) FROM PUBLIC;

@@ -1,0 +1,42 @@
+-- _gravity_memory_table_catalogue(): the tables that setup creates or adopts, in an order in which foreign keys can be made.
+--
+-- table_constraints are added only when setup creates the table: an adopted table keeps the constraints its owner chose.
+CREATE FUNCTION @extschema@._gravity_memory_table_catalogue()
+RETURNS TABLE (table_name text, table_constraints text[], purpose text)
+LANGUAGE sql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_table_catalogue$
+VALUES
+    ('gravity_map',
+     ARRAY['PRIMARY KEY (id)',
+           'CONSTRAINT gravity_map_gravity_score_range CHECK (gravity_score >= 0 AND gravity_score <= 1)'],
+     'The memories: one row each, with content, embedding, gravity (importance), emotion and entities.'),
+    ('memory_arcs',
+     ARRAY['PRIMARY KEY (id)'],
+     'Arcs: groups of memories that belong together. Arcs named ''<emotion> arc (auto-created)'' are kept by gravity_memory.'),
+    ('memory_arc_associations',
+     ARRAY['PRIMARY KEY (memory_id, arc_id)',
+           'FOREIGN KEY (memory_id) REFERENCES @extschema@.gravity_map (id) ON DELETE CASCADE',
+           'FOREIGN KEY (arc_id) REFERENCES @extschema@.memory_arcs (id) ON DELETE CASCADE'],
+     'Which memory belongs to which arc, and how strongly.'),
+    ('consciousness_cache',
+     ARRAY['PRIMARY KEY (id)'],
+     'Cached answers; cleanup_old_cache() deletes them when they are a day old.'),
+    ('active_sessions',
+     ARRAY['PRIMARY KEY (session_id)'],
+     'Sessions of the application and their state.'),
+    ('pattern_matrix',
+     ARRAY['PRIMARY KEY (id)'],
+     'Patterns that the application found in a user''s memories.'),
+    ('memory_arc_locks',
+     ARRAY['PRIMARY KEY (user_id, emotion_type)'],
+     'Whoever looks for clusters of a user and emotion locks the row here, so that concurrent writers see each other''s '
+     'memories. Its rows mean nothing else and may be deleted.'),
+    ('gravity_memory_settings',
+     ARRAY['PRIMARY KEY (name)'],
+     'Settings that differ from their defaults; see gravity_memory_set() and gravity_memory_settings().')
+$_gravity_memory_table_catalogue$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_table_catalogue() IS
+    'The tables of gravity_memory in creation order, with the constraints of a newly created one.';
