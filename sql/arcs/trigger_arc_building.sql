@@ -20,11 +20,13 @@ SET enable_mergejoin = off
 SET jit = off
 AS $trigger_arc_building$
 DECLARE
-    v_threshold CONSTANT double precision :=
-        (@extschema@._gravity_memory_effective_settings() ->> 'arc_gravity_threshold')::double precision;
+    v_threshold double precision;
     v_cluster record;
     v_changed uuid[];
 BEGIN
+    -- Not in DECLARE: what fails there is not caught below, and the insert would fail with it.
+    v_threshold := (@extschema@._gravity_memory_effective_settings() ->> 'arc_gravity_threshold')::double precision;
+
     IF TG_OP = 'INSERT' THEN
         FOR v_cluster IN
             SELECT n.user_id, n.emotion_type, array_agg(n.id) AS memory_ids, array_agg(n.created_at) AS created_ats

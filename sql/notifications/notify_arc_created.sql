@@ -9,8 +9,9 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $notify_arc_created$
 DECLARE
-    v_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
+    v_settings jsonb;
 BEGIN
+    v_settings := @extschema@._gravity_memory_effective_settings();
     IF NOT @extschema@._gravity_memory_may_notify(v_settings, 'arc_created') THEN
         RETURN NULL;
     END IF;

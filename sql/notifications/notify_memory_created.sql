@@ -11,9 +11,10 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $notify_memory_created$
 DECLARE
-    v_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
+    v_settings jsonb;
     v_channel CONSTANT text := CASE TG_OP WHEN 'INSERT' THEN 'memory_created' ELSE 'memory_updated' END;
 BEGIN
+    v_settings := @extschema@._gravity_memory_effective_settings();
     IF NOT @extschema@._gravity_memory_may_notify(v_settings, v_channel) THEN
         RETURN NULL;
     END IF;

@@ -50,7 +50,9 @@ def test_the_guides_removal_keeps_every_memory(server: Server, make_database: Ma
     run(server, database, sql_statements("docs/guide.md"))
     with server.connect(database) as connection:
         assert connection.execute("SELECT content FROM gravity_map").fetchall() == [("kept",)]
-        assert connection.execute("SELECT count(*) FROM pg_extension WHERE extname = 'gravity_memory'").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM pg_extension WHERE extname = 'gravity_memory'").fetchone() == (
+            0,
+        )
 
 
 def test_every_link_between_documents_leads_somewhere() -> None:

@@ -1,0 +1,10 @@
+"""Tools for developing gravity_memory: PostgreSQL servers, the version matrix, the test runner.
+
+Run ``python3 -m devtools --help``. Only the standard library is needed to start: the first run makes a virtual
+environment with the pinned packages and continues inside it (see `devtools.venv`).
+"""
+
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parent.parent
+"""The checkout these tools belong to."""
