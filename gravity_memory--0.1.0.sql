@@ -1,5 +1,20 @@
 \echo Use "CREATE EXTENSION gravity_memory" to load this file. \quit
 
+-- sql/tables/_gravity_memory_qualified_name.sql
+
+-- _gravity_memory_qualified_name(p_name): an object of our schema, quoted and ready for to_regclass() and format('%s').
+CREATE FUNCTION @extschema@._gravity_memory_qualified_name(p_name text)
+RETURNS text
+LANGUAGE sql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_qualified_name$
+    SELECT '@extschema@.' || quote_ident(p_name)
+$_gravity_memory_qualified_name$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_qualified_name(text) IS
+    'A name qualified with the schema of gravity_memory, quoted.';
+
 -- sql/settings/_gravity_memory_setting_definitions.sql
 
 -- _gravity_memory_setting_definitions(): the settings that exist, each with its default.
@@ -120,6 +135,36 @@ $_gravity_memory_effective_settings$;
 COMMENT ON FUNCTION @extschema@._gravity_memory_effective_settings() IS
     'The settings in force, as one JSON object: the defaults overlaid with gravity_memory_settings.';
 
+-- sql/schedules/_gravity_memory_is_schedule.sql
+
+-- _gravity_memory_is_schedule(p_schedule): is this a schedule that pg_cron takes?
+--
+-- Five fields (minute, hour, day of month, month, day of week) of *, numbers in range, ranges, steps, lists and English
+-- abbreviations, with $ for the last day of the month; or '1 second' to '59 seconds', which needs pg_cron 1.5.
+CREATE FUNCTION @extschema@._gravity_memory_is_schedule(p_schedule text)
+RETURNS boolean
+LANGUAGE sql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_is_schedule$
+    SELECT p_schedule ~ '^\s*([1-9]|[1-5][0-9])\s+seconds?\s*$'
+        OR COALESCE((
+            SELECT cardinality(f.fields) = 5
+                   AND bool_and(f.fields[n.ordinality] ~* format('^(\*|(%1$s)(-(%1$s))?)(/[1-9][0-9]?)?(,(\*|(%1$s)(-(%1$s))?)(/[1-9][0-9]?)?)*$', n.value))
+            FROM (SELECT regexp_split_to_array(btrim(p_schedule), '\s+') AS fields) AS f
+            CROSS JOIN unnest(ARRAY[
+                '[0-5]?[0-9]',
+                '[01]?[0-9]|2[0-3]',
+                '0?[1-9]|[12][0-9]|3[01]|[$]',
+                '0?[1-9]|1[0-2]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec',
+                '[0-7]|sun|mon|tue|wed|thu|fri|sat'
+            ]) WITH ORDINALITY AS n (value, ordinality)
+            GROUP BY f.fields), false)
+$_gravity_memory_is_schedule$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_is_schedule(text) IS
+    'Whether a text is a schedule that pg_cron takes.';
+
 -- sql/settings/_gravity_memory_checked_setting.sql
 
 -- _gravity_memory_checked_setting(p_name, p_value): the value as it is stored, or an error that names what is allowed.
@@ -173,7 +218,7 @@ BEGIN
                 IF v_definition.kind = 'integer' THEN
                     RETURN v_number::bigint::text;
                 END IF;
-                RETURN v_number::text;
+                RETURN trim_scale(v_number)::text;
             WHEN 'interval' THEN
                 v_interval := p_value::interval;
                 IF v_interval <= interval '0' OR v_interval > interval '1000 years' THEN
@@ -203,7 +248,7 @@ BEGIN
                 END IF;
                 RETURN p_value;
             WHEN 'schedule' THEN
-                IF btrim(p_value) !~ '^(\S+\s+){4}\S+$' AND btrim(p_value) !~ '^[1-5]?[0-9]\s+seconds?$' THEN
+                IF NOT @extschema@._gravity_memory_is_schedule(p_value) THEN
                     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'bad schedule';
                 END IF;
                 RETURN btrim(p_value);
@@ -304,7 +349,7 @@ BEGIN
                 INTO v_is_current USING v_job.job_name, v_job.schedule, v_job.command;
             IF NOT v_is_current THEN
                 EXECUTE 'SELECT cron.schedule($1, $2, $3)' USING v_job.job_name, v_job.schedule, v_job.command;
-                RETURN NEXT v_job.job_name;
+                RETURN QUERY SELECT v_job.job_name;
             END IF;
         EXCEPTION WHEN OTHERS THEN
             RAISE NOTICE 'gravity_memory: the job % could not be scheduled (%). A role that may use pg_cron can run: %',
@@ -343,7 +388,7 @@ BEGIN
         ' WHERE j.database = current_database() ORDER BY j.jobname'
     LOOP
         EXECUTE 'SELECT cron.unschedule($1)' USING v_job.jobid;
-        RETURN NEXT v_job.jobname;
+        RETURN QUERY SELECT v_job.jobname::text;
     END LOOP;
 END
 $gravity_memory_unschedule_jobs$;
@@ -734,16 +779,21 @@ STABLE
 SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_missing_indexes$
     SELECT c.index_name, c.table_name,
-           format('CREATE%s INDEX %I ON @extschema@.%I %s', u.word, c.index_name, c.table_name, c.definition),
-           format('CREATE%s INDEX CONCURRENTLY %I ON @extschema@.%I %s', u.word, c.index_name, c.table_name, c.definition),
+           format('CREATE%s INDEX %I ON %s %s', u.word, c.index_name, t.name, c.definition),
+           format('CREATE%s INDEX CONCURRENTLY %I ON %s %s', u.word, c.index_name, t.name, c.definition),
            i.indexrelid IS NOT NULL
     FROM @extschema@.gravity_memory_index_catalogue() AS c
     CROSS JOIN LATERAL (SELECT CASE WHEN c.is_unique THEN ' UNIQUE' ELSE '' END AS word) AS u
+    CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(c.table_name) AS name) AS t
     LEFT JOIN pg_index AS i
-           ON i.indexrelid = to_regclass(format('@extschema@.%I', c.index_name))
-          AND i.indrelid = to_regclass(format('@extschema@.%I', c.table_name))
-    WHERE to_regclass(format('@extschema@.%I', c.table_name)) IS NOT NULL
+           ON i.indexrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.index_name))
+          AND i.indrelid = to_regclass(t.name)
+    WHERE to_regclass(t.name) IS NOT NULL
       AND i.indisvalid IS NOT TRUE
+      -- pgvector has no cosine index for vectors of one dimension, which have no angle.
+      AND NOT (c.index_name = 'idx_gravity_map_embedding_cosine'
+               AND EXISTS (SELECT FROM pg_attribute AS a
+                           WHERE a.attrelid = to_regclass(t.name) AND a.attname = 'embedding' AND a.atttypmod = 1))
 $_gravity_memory_missing_indexes$;
 
 COMMENT ON FUNCTION @extschema@._gravity_memory_missing_indexes() IS
@@ -764,7 +814,7 @@ AS $gravity_memory_index_ddl$
     SELECT s.statement
     FROM @extschema@._gravity_memory_missing_indexes() AS m
     CROSS JOIN LATERAL (VALUES
-            (1, CASE WHEN m.is_invalid THEN format('DROP INDEX CONCURRENTLY @extschema@.%I', m.index_name) END),
+            (1, CASE WHEN m.is_invalid THEN 'DROP INDEX CONCURRENTLY ' || @extschema@._gravity_memory_qualified_name(m.index_name) END),
             (2, m.concurrent_statement)
          ) AS s (step, statement)
     WHERE s.statement IS NOT NULL
@@ -820,6 +870,9 @@ VALUES
     ('trigger_arc_totals_on_delete', 'memory_arc_associations',
      'CREATE TRIGGER trigger_arc_totals_on_delete AFTER DELETE ON @extschema@.memory_arc_associations '
      'REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_keep_arc_totals()'),
+    ('trigger_arc_totals_on_truncate', 'memory_arc_associations',
+     'CREATE TRIGGER trigger_arc_totals_on_truncate AFTER TRUNCATE ON @extschema@.memory_arc_associations '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_keep_arc_totals()'),
     ('trigger_arc_totals_at_commit', 'memory_arc_associations',
      'CREATE CONSTRAINT TRIGGER trigger_arc_totals_at_commit AFTER INSERT OR DELETE OR UPDATE ON '
      '@extschema@.memory_arc_associations DEFERRABLE INITIALLY DEFERRED '
@@ -1040,7 +1093,9 @@ BEGIN
     SELECT array_agg(w.key::uuid) INTO v_due
     FROM jsonb_each_text(v_waiting) AS w
     LEFT JOIN @extschema@.memory_arcs AS a ON a.id = w.key::uuid
-    WHERE p_all OR v_writes < 100 OR w.value::bigint >= 0.1 * COALESCE(a.memory_count, 0);
+    WHERE p_all
+       OR current_setting('gravity_memory.arc_totals_wait', true) = 'never'
+       OR v_writes < 100 OR w.value::bigint >= 0.1 * COALESCE(a.memory_count, 0);
     IF v_due IS NULL THEN
         RETURN;
     END IF;
@@ -1092,7 +1147,7 @@ REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_unsettle_arcs(uuid[]) FRO
 
 -- sql/arcs/_gravity_memory_keep_arc_totals.sql
 
--- _gravity_memory_keep_arc_totals(): trigger function, AFTER INSERT, UPDATE and DELETE on memory_arc_associations, per statement.
+-- _gravity_memory_keep_arc_totals(): trigger function, AFTER INSERT, UPDATE, DELETE and TRUNCATE on memory_arc_associations, per statement.
 --
 -- Whoever links or unlinks a memory, the application included, the arc's totals follow. New members of an automatic arc are
 -- added to its running mean, so that the cost of a link does not grow with the arc; all else is recounted.
@@ -1149,6 +1204,8 @@ BEGIN
                 PERFORM @extschema@._gravity_memory_unsettle_arcs(array_fill(v_arc.arc_id, ARRAY[v_arc.members]));
             END IF;
         END LOOP;
+    ELSIF TG_OP = 'TRUNCATE' THEN
+        PERFORM @extschema@._gravity_memory_recount_arcs(ARRAY(SELECT a.id FROM @extschema@.memory_arcs AS a WHERE a.memory_count > 0));
     ELSIF TG_OP = 'DELETE' THEN
         PERFORM @extschema@._gravity_memory_unsettle_arcs(ARRAY(SELECT o.arc_id FROM old_rows AS o));
     ELSE
@@ -1180,7 +1237,8 @@ REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_keep_arc_totals() FROM PU
 -- _gravity_memory_settle_at_commit(): deferred constraint trigger function on memory_arc_associations, per row.
 --
 -- Writes the totals that still wait when the transaction commits (see _gravity_memory_settle_arc_totals). The first row's call does the
--- work, the others find nothing. SECURITY DEFINER for the reason given at _gravity_memory_keep_arc_totals.
+-- work, the others find nothing. A call before the commit means that constraints are immediate in this transaction (SET CONSTRAINTS): from
+-- then on totals never wait, because no call would come at the commit. SECURITY DEFINER for the reason given at _gravity_memory_keep_arc_totals.
 CREATE FUNCTION @extschema@._gravity_memory_settle_at_commit()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -1193,6 +1251,9 @@ SET enable_mergejoin = off
 SET jit = off
 AS $_gravity_memory_settle_at_commit$
 BEGIN
+    IF COALESCE(current_setting('gravity_memory.arc_totals_wait', true), '') <> 'never' THEN
+        PERFORM set_config('gravity_memory.arc_totals_wait', 'never', true);
+    END IF;
     IF COALESCE(current_setting('gravity_memory.arc_totals', true), '') NOT LIKE '%"waiting": {"%' THEN
         RETURN NULL;
     END IF;
@@ -1302,11 +1363,14 @@ BEGIN
                bool_or(s.starts_cluster) OVER (ORDER BY s.created_at, s.id ROWS BETWEEN v_reach PRECEDING AND CURRENT ROW)
                    AS is_clustered
         FROM (
-            -- Adding the window instead of subtracting the times keeps infinite times legal.
-            SELECT u.id, u.created_at, u.near,
-                   COALESCE(lead(u.created_at, v_reach) OVER (ORDER BY u.created_at, u.id) < u.created_at + v_window, false)
-                       AS starts_cluster
-            FROM unnest(v_ids, v_times, v_near) AS u (id, created_at, near)
+            -- Infinite times are close to nothing. The difference, unlike a sum, depends on no time zone and cannot overflow.
+            SELECT t.id, t.created_at, t.near,
+                   CASE WHEN isfinite(t.created_at) AND isfinite(t.completed_at)
+                        THEN t.completed_at - t.created_at < v_window ELSE false END AS starts_cluster
+            FROM (
+                SELECT u.id, u.created_at, u.near, lead(u.created_at, v_reach) OVER (ORDER BY u.created_at, u.id) AS completed_at
+                FROM unnest(v_ids, v_times, v_near) AS u (id, created_at, near)
+            ) AS t
         ) AS s
     ) AS r
     WHERE r.near;
@@ -1468,16 +1532,18 @@ SET enable_mergejoin = off
 SET jit = off
 AS $trigger_arc_building$
 DECLARE
-    v_threshold CONSTANT double precision :=
-        (@extschema@._gravity_memory_effective_settings() ->> 'arc_gravity_threshold')::double precision;
+    v_threshold double precision;
     v_cluster record;
     v_changed uuid[];
 BEGIN
+    -- Not in DECLARE: what fails there is not caught below, and the insert would fail with it.
+    v_threshold := (@extschema@._gravity_memory_effective_settings() ->> 'arc_gravity_threshold')::double precision;
+
     IF TG_OP = 'INSERT' THEN
         FOR v_cluster IN
             SELECT n.user_id, n.emotion_type, array_agg(n.id) AS memory_ids, array_agg(n.created_at) AS created_ats
             FROM new_rows AS n
-            WHERE n.gravity_score >= v_threshold AND n.gravity_score < 'Infinity' AND n.emotion_type <> ''
+            WHERE n.gravity_score >= v_threshold AND n.gravity_score < 'Infinity' AND n.emotion_type <> '' AND n.user_id IS NOT NULL
             GROUP BY n.user_id, n.emotion_type
             ORDER BY n.user_id, n.emotion_type
         LOOP
@@ -1488,7 +1554,7 @@ BEGIN
         FOR v_cluster IN
             SELECT o.user_id, o.emotion_type, array_agg(o.id) AS memory_ids, array_agg(o.created_at) AS created_ats
             FROM old_rows AS o
-            WHERE o.gravity_score >= v_threshold AND o.gravity_score < 'Infinity' AND o.emotion_type <> ''
+            WHERE o.gravity_score >= v_threshold AND o.gravity_score < 'Infinity' AND o.emotion_type <> '' AND o.user_id IS NOT NULL
             GROUP BY o.user_id, o.emotion_type
             ORDER BY o.user_id, o.emotion_type
         LOOP
@@ -1513,11 +1579,11 @@ BEGIN
             WITH old_state AS (
                 SELECT o.user_id, o.emotion_type, o.id, o.created_at
                 FROM old_rows AS o
-                WHERE o.gravity_score >= v_threshold AND o.gravity_score < 'Infinity' AND o.emotion_type <> ''
+                WHERE o.gravity_score >= v_threshold AND o.gravity_score < 'Infinity' AND o.emotion_type <> '' AND o.user_id IS NOT NULL
             ), new_state AS (
                 SELECT n.user_id, n.emotion_type, n.id, n.created_at
                 FROM new_rows AS n
-                WHERE n.gravity_score >= v_threshold AND n.gravity_score < 'Infinity' AND n.emotion_type <> ''
+                WHERE n.gravity_score >= v_threshold AND n.gravity_score < 'Infinity' AND n.emotion_type <> '' AND n.user_id IS NOT NULL
             )
             SELECT c.user_id, c.emotion_type, array_agg(c.id) AS memory_ids, array_agg(c.created_at) AS created_ats
             FROM ((TABLE old_state EXCEPT TABLE new_state) UNION ALL (TABLE new_state EXCEPT TABLE old_state)) AS c
@@ -1727,9 +1793,10 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $notify_memory_created$
 DECLARE
-    v_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
+    v_settings jsonb;
     v_channel CONSTANT text := CASE TG_OP WHEN 'INSERT' THEN 'memory_created' ELSE 'memory_updated' END;
 BEGIN
+    v_settings := @extschema@._gravity_memory_effective_settings();
     IF NOT @extschema@._gravity_memory_may_notify(v_settings, v_channel) THEN
         RETURN NULL;
     END IF;
@@ -1766,8 +1833,9 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $notify_arc_created$
 DECLARE
-    v_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
+    v_settings jsonb;
 BEGIN
+    v_settings := @extschema@._gravity_memory_effective_settings();
     IF NOT @extschema@._gravity_memory_may_notify(v_settings, 'arc_created') THEN
         RETURN NULL;
     END IF;
@@ -1836,7 +1904,7 @@ AS $_gravity_memory_adoption_mismatches$
     WITH existing AS (
         SELECT t.table_name, c.oid AS table_oid, c.relkind
         FROM @extschema@._gravity_memory_table_catalogue() AS t
-        JOIN pg_class AS c ON c.oid = to_regclass(format('@extschema@.%I', t.table_name))
+        JOIN pg_class AS c ON c.oid = to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name))
     ), wanted AS (
         SELECT e.table_name, e.table_oid, w.ordinal, w.column_name, w.modifiers,
                -- The dimension of an existing embedding column is its owner's choice: types are compared without their modifier.
@@ -1875,6 +1943,23 @@ AS $_gravity_memory_adoption_mismatches$
         FROM wanted AS w
         WHERE w.attnum IS NULL
           AND (w.modifiers = 'NOT NULL' OR w.modifiers LIKE '%gen_random_uuid()%')
+        UNION ALL
+        SELECT w.table_name, w.ordinal,
+               format('%I.%I has %s dimensions, must have from 1 to 2000, for the indexes of pgvector: ALTER TABLE %I ALTER COLUMN %I TYPE %s',
+                      w.table_name, w.column_name, CASE WHEN a.atttypmod < 0 THEN 'no' ELSE 'too many' END,
+                      w.table_name, w.column_name, w.data_type)
+        FROM wanted AS w
+        JOIN pg_attribute AS a ON a.attrelid = w.table_oid AND a.attnum = w.attnum
+        WHERE w.column_name = 'embedding' AND w.actual_type = w.type_name AND (a.atttypmod < 0 OR a.atttypmod > 2000)
+        UNION ALL
+        SELECT c.table_name, 200,
+               format('the name %I belongs to another relation, and %I needs it for an index: rename that relation',
+                      c.index_name, c.table_name)
+        FROM @extschema@.gravity_memory_index_catalogue() AS c
+        JOIN pg_class AS o ON o.oid = to_regclass(@extschema@._gravity_memory_qualified_name(c.index_name))
+        WHERE NOT EXISTS (SELECT FROM pg_index AS i
+                          WHERE i.indexrelid = o.oid
+                            AND i.indrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name)))
         UNION ALL
         SELECT w.table_name, 100,
                format('%I has no primary key or unique constraint on (%I): ALTER TABLE %I ADD PRIMARY KEY (%I)',
@@ -1919,11 +2004,11 @@ BEGIN
         SELECT t.table_name
         FROM @extschema@._gravity_memory_table_catalogue() AS t
         JOIN pg_depend AS d
-          ON d.classid = 'pg_class'::regclass AND d.objid = to_regclass(format('@extschema@.%I', t.table_name))
+          ON d.classid = 'pg_class'::regclass AND d.objid = to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name))
         JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
         WHERE d.deptype = 'e' AND e.extname = 'gravity_memory'
     LOOP
-        EXECUTE format('ALTER EXTENSION gravity_memory DROP TABLE @extschema@.%I', v_table_name);
+        EXECUTE 'ALTER EXTENSION gravity_memory DROP TABLE ' || @extschema@._gravity_memory_qualified_name(v_table_name);
     END LOOP;
 END
 $_gravity_memory_release_tables$;
@@ -1932,12 +2017,71 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_release_tables() IS
     'Detaches the tables from the extension, so that they are dumped and kept like any others.';
 REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_release_tables() FROM PUBLIC;
 
+-- sql/setup/_gravity_memory_hand_over.sql
+
+-- _gravity_memory_hand_over(): makes the owner of gravity_map the owner of our other tables and functions.
+--
+-- A SECURITY DEFINER function that writes a table should hold no more power than the table's owner: were it a superuser's, that owner's
+-- own triggers would run as superuser. The helpers go with it, because they are executable by their owner only. Tables are
+-- handed over when they belong to whoever runs setup, which are those that it made.
+-- Returns one row per table, and one for the functions, when there was something to hand over. Where the role may not do that, a
+-- WARNING says so and all stays as it is.
+CREATE FUNCTION @extschema@._gravity_memory_hand_over()
+RETURNS TABLE (action text, object text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_hand_over$
+DECLARE
+    v_owner CONSTANT name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid = '@extschema@.gravity_map'::regclass);
+    v_table_name text;
+    v_function regprocedure;
+    v_functions integer := 0;
+BEGIN
+    FOR v_table_name IN
+        SELECT t.table_name
+        FROM @extschema@._gravity_memory_table_catalogue() AS t
+        JOIN pg_class AS c ON c.oid = to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name))
+        WHERE pg_get_userbyid(c.relowner) = current_user AND v_owner <> current_user
+    LOOP
+        EXECUTE format('ALTER TABLE %s OWNER TO %I', @extschema@._gravity_memory_qualified_name(v_table_name), v_owner);
+        action := 'change owner';
+        object := v_table_name;
+        RETURN NEXT;
+    END LOOP;
+
+    FOR v_function IN
+        SELECT p.oid
+        FROM pg_proc AS p
+        JOIN pg_depend AS d
+          ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass
+        JOIN pg_extension AS e ON e.oid = d.refobjid
+        WHERE e.extname = 'gravity_memory' AND pg_get_userbyid(p.proowner) <> v_owner
+    LOOP
+        EXECUTE format('ALTER FUNCTION %s OWNER TO %I', v_function, v_owner);
+        v_functions := v_functions + 1;
+    END LOOP;
+    IF v_functions > 0 THEN
+        action := 'change owner';
+        object := format('%s functions', v_functions);
+        RETURN NEXT;
+    END IF;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE WARNING 'gravity_memory: tables and functions were not handed over to %, who owns gravity_map: %', v_owner, SQLERRM
+        USING ERRCODE = SQLSTATE,
+              HINT = 'Run SELECT * FROM gravity_memory_setup() as a superuser, or give that role CREATE on the schema.';
+END
+$_gravity_memory_hand_over$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_hand_over() IS
+    'Gives our tables and functions to the owner of gravity_map.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_hand_over() FROM PUBLIC;
+
 -- sql/setup/gravity_memory_setup.sql
 
 -- gravity_memory_setup(p_build_indexes): creates what is missing and adopts what is there.
 --
 -- Creates missing tables, adds missing columns (no row is touched: defaults are constants or now()), builds missing indexes, makes or
--- mends the triggers, hands the SECURITY DEFINER functions to the owner of the tables they write, and schedules the jobs. CREATE
+-- mends the triggers, hands new tables and all functions to the owner of gravity_map, and schedules the jobs. CREATE
 -- EXTENSION calls it; call it again after restoring a dump as another role, after gravity_memory_teardown(), or when
 -- something was dropped by accident.
 -- p_build_indexes: true builds all missing indexes now; false builds none; NULL (default) builds them on tables up to
@@ -1962,8 +2106,8 @@ BEGIN
 
     v_mismatches := ARRAY(SELECT @extschema@._gravity_memory_adoption_mismatches());
     IF v_mismatches <> '{}' THEN
-        RAISE EXCEPTION 'gravity_memory cannot adopt the existing tables in schema @extschema@: % mismatch(es)',
-            cardinality(v_mismatches)
+        RAISE EXCEPTION 'gravity_memory cannot adopt the existing tables in schema %: % mismatch(es)',
+            '@extschema@', cardinality(v_mismatches)
             USING ERRCODE = 'datatype_mismatch',
                   DETAIL = array_to_string(v_mismatches, E'\n'),
                   HINT = 'Change the columns as each line says, then run this again. Nothing was changed.';
@@ -1975,13 +2119,13 @@ BEGIN
                string_agg(format('%I %s %s', c.column_name, c.data_type, c.modifiers), ', ' ORDER BY c.ordinal) AS columns
         FROM @extschema@._gravity_memory_table_catalogue() WITH ORDINALITY AS t
         JOIN @extschema@._gravity_memory_column_catalogue() AS c ON c.table_name = t.table_name
-        WHERE to_regclass(format('@extschema@.%I', t.table_name)) IS NULL
+        WHERE to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name)) IS NULL
         GROUP BY t.table_name, t.table_constraints, t.purpose, t.ordinality
         ORDER BY t.ordinality
     LOOP
-        EXECUTE format('CREATE TABLE @extschema@.%I (%s, %s)', v_object.table_name, v_object.columns,
+        EXECUTE format('CREATE TABLE %s (%s, %s)', @extschema@._gravity_memory_qualified_name(v_object.table_name), v_object.columns,
                        array_to_string(v_object.table_constraints, ', '));
-        EXECUTE format('COMMENT ON TABLE @extschema@.%I IS %L', v_object.table_name, v_object.purpose);
+        EXECUTE format('COMMENT ON TABLE %s IS %L', @extschema@._gravity_memory_qualified_name(v_object.table_name), v_object.purpose);
         action := 'create table';
         object := v_object.table_name;
         RETURN NEXT;
@@ -1993,12 +2137,12 @@ BEGIN
         SELECT c.table_name, c.column_name, c.data_type, c.modifiers
         FROM @extschema@._gravity_memory_column_catalogue() AS c
         WHERE NOT EXISTS (SELECT FROM pg_attribute AS a
-                          WHERE a.attrelid = to_regclass(format('@extschema@.%I', c.table_name))
+                          WHERE a.attrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name))
                             AND a.attname = c.column_name AND NOT a.attisdropped)
         ORDER BY c.table_name, c.ordinal
     LOOP
-        EXECUTE format('ALTER TABLE @extschema@.%I ADD COLUMN %I %s %s',
-                       v_object.table_name, v_object.column_name, v_object.data_type, v_object.modifiers);
+        EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s %s',
+                       @extschema@._gravity_memory_qualified_name(v_object.table_name), v_object.column_name, v_object.data_type, v_object.modifiers);
         action := 'add column';
         object := v_object.table_name || '.' || v_object.column_name;
         RETURN NEXT;
@@ -2012,9 +2156,9 @@ BEGIN
         FROM @extschema@._gravity_memory_missing_indexes() AS m
         ORDER BY m.table_name, m.index_name
     LOOP
-        IF COALESCE(p_build_indexes, pg_table_size(format('@extschema@.%I', v_object.table_name)::regclass) <= v_limit_bytes) THEN
+        IF COALESCE(p_build_indexes, pg_table_size(@extschema@._gravity_memory_qualified_name(v_object.table_name)::regclass) <= v_limit_bytes) THEN
             IF v_object.is_invalid THEN
-                EXECUTE format('DROP INDEX @extschema@.%I', v_object.index_name);
+                EXECUTE 'DROP INDEX ' || @extschema@._gravity_memory_qualified_name(v_object.index_name);
             END IF;
             EXECUTE v_object.statement;
             action := 'create index';
@@ -2035,12 +2179,12 @@ BEGIN
         SELECT c.trigger_name, c.table_name, c.definition, t.oid AS trigger_oid
         FROM @extschema@._gravity_memory_trigger_catalogue() AS c
         LEFT JOIN pg_trigger AS t
-               ON t.tgrelid = to_regclass(format('@extschema@.%I', c.table_name)) AND t.tgname = c.trigger_name
+               ON t.tgrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name)) AND t.tgname = c.trigger_name
         WHERE t.oid IS NULL OR pg_get_triggerdef(t.oid) <> c.definition
         ORDER BY c.table_name, c.trigger_name
     LOOP
         IF v_object.trigger_oid IS NOT NULL THEN
-            EXECUTE format('DROP TRIGGER %I ON @extschema@.%I', v_object.trigger_name, v_object.table_name);
+            EXECUTE format('DROP TRIGGER %I ON %s', v_object.trigger_name, @extschema@._gravity_memory_qualified_name(v_object.table_name));
         END IF;
         EXECUTE v_object.definition;
         action := CASE WHEN v_object.trigger_oid IS NULL THEN 'create trigger' ELSE 'replace trigger' END;
@@ -2048,26 +2192,7 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 
-    -- Ownership. A SECURITY DEFINER function that writes a table should hold no more power than the table's owner: were it a
-    -- superuser's, that owner's own triggers would run as superuser.
-    FOR v_object IN
-        SELECT p.oid::regprocedure AS signature, pg_get_userbyid(c.relowner) AS owner
-        FROM pg_proc AS p
-        JOIN pg_class AS c ON c.oid = '@extschema@.gravity_map'::regclass
-        WHERE p.pronamespace = '@extschema@'::regnamespace
-          AND p.prosecdef
-          AND p.proowner <> c.relowner
-          AND EXISTS (SELECT FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
-                      WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
-                        AND d.refclassid = 'pg_extension'::regclass AND e.extname = 'gravity_memory')
-        ORDER BY p.proname
-    LOOP
-        EXECUTE format('ALTER FUNCTION %s OWNER TO %I', v_object.signature, v_object.owner);
-        action := 'change owner';
-        object := v_object.signature::text;
-        RETURN NEXT;
-    END LOOP;
-
+    RETURN QUERY SELECT h.action, h.object FROM @extschema@._gravity_memory_hand_over() AS h;
     RETURN QUERY SELECT 'schedule job', j FROM @extschema@.gravity_memory_schedule_jobs() AS j;
 END
 $gravity_memory_setup$;
@@ -2095,10 +2220,11 @@ BEGIN
         SELECT c.trigger_name, c.table_name
         FROM @extschema@._gravity_memory_trigger_catalogue() AS c
         JOIN pg_trigger AS t
-          ON t.tgrelid = to_regclass(format('@extschema@.%I', c.table_name)) AND t.tgname = c.trigger_name
+          ON t.tgrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name)) AND t.tgname = c.trigger_name
         ORDER BY c.table_name, c.trigger_name
     LOOP
-        EXECUTE format('DROP TRIGGER %I ON @extschema@.%I', v_trigger.trigger_name, v_trigger.table_name);
+        EXECUTE format('DROP TRIGGER %I ON %s', v_trigger.trigger_name,
+                       @extschema@._gravity_memory_qualified_name(v_trigger.table_name));
         action := 'drop trigger';
         object := v_trigger.trigger_name;
         RETURN NEXT;

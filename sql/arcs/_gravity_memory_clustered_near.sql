@@ -89,11 +89,14 @@ BEGIN
                bool_or(s.starts_cluster) OVER (ORDER BY s.created_at, s.id ROWS BETWEEN v_reach PRECEDING AND CURRENT ROW)
                    AS is_clustered
         FROM (
-            -- Adding the window instead of subtracting the times keeps infinite times legal.
-            SELECT u.id, u.created_at, u.near,
-                   COALESCE(lead(u.created_at, v_reach) OVER (ORDER BY u.created_at, u.id) < u.created_at + v_window, false)
-                       AS starts_cluster
-            FROM unnest(v_ids, v_times, v_near) AS u (id, created_at, near)
+            -- Infinite times are close to nothing. The difference, unlike a sum, depends on no time zone and cannot overflow.
+            SELECT t.id, t.created_at, t.near,
+                   CASE WHEN isfinite(t.created_at) AND isfinite(t.completed_at)
+                        THEN t.completed_at - t.created_at < v_window ELSE false END AS starts_cluster
+            FROM (
+                SELECT u.id, u.created_at, u.near, lead(u.created_at, v_reach) OVER (ORDER BY u.created_at, u.id) AS completed_at
+                FROM unnest(v_ids, v_times, v_near) AS u (id, created_at, near)
+            ) AS t
         ) AS s
     ) AS r
     WHERE r.near;

@@ -1,4 +1,4 @@
--- _gravity_memory_keep_arc_totals(): trigger function, AFTER INSERT, UPDATE and DELETE on memory_arc_associations, per statement.
+-- _gravity_memory_keep_arc_totals(): trigger function, AFTER INSERT, UPDATE, DELETE and TRUNCATE on memory_arc_associations, per statement.
 --
 -- Whoever links or unlinks a memory, the application included, the arc's totals follow. New members of an automatic arc are
 -- added to its running mean, so that the cost of a link does not grow with the arc; all else is recounted.
@@ -55,6 +55,8 @@ BEGIN
                 PERFORM @extschema@._gravity_memory_unsettle_arcs(array_fill(v_arc.arc_id, ARRAY[v_arc.members]));
             END IF;
         END LOOP;
+    ELSIF TG_OP = 'TRUNCATE' THEN
+        PERFORM @extschema@._gravity_memory_recount_arcs(ARRAY(SELECT a.id FROM @extschema@.memory_arcs AS a WHERE a.memory_count > 0));
     ELSIF TG_OP = 'DELETE' THEN
         PERFORM @extschema@._gravity_memory_unsettle_arcs(ARRAY(SELECT o.arc_id FROM old_rows AS o));
     ELSE

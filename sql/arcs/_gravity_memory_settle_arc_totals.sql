@@ -24,7 +24,9 @@ BEGIN
     SELECT array_agg(w.key::uuid) INTO v_due
     FROM jsonb_each_text(v_waiting) AS w
     LEFT JOIN @extschema@.memory_arcs AS a ON a.id = w.key::uuid
-    WHERE p_all OR v_writes < 100 OR w.value::bigint >= 0.1 * COALESCE(a.memory_count, 0);
+    WHERE p_all
+       OR current_setting('gravity_memory.arc_totals_wait', true) = 'never'
+       OR v_writes < 100 OR w.value::bigint >= 0.1 * COALESCE(a.memory_count, 0);
     IF v_due IS NULL THEN
         RETURN;
     END IF;

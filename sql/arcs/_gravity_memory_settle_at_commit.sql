@@ -1,7 +1,8 @@
 -- _gravity_memory_settle_at_commit(): deferred constraint trigger function on memory_arc_associations, per row.
 --
 -- Writes the totals that still wait when the transaction commits (see _gravity_memory_settle_arc_totals). The first row's call does the
--- work, the others find nothing. SECURITY DEFINER for the reason given at _gravity_memory_keep_arc_totals.
+-- work, the others find nothing. A call before the commit means that constraints are immediate in this transaction (SET CONSTRAINTS): from
+-- then on totals never wait, because no call would come at the commit. SECURITY DEFINER for the reason given at _gravity_memory_keep_arc_totals.
 CREATE FUNCTION @extschema@._gravity_memory_settle_at_commit()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -14,6 +15,9 @@ SET enable_mergejoin = off
 SET jit = off
 AS $_gravity_memory_settle_at_commit$
 BEGIN
+    IF COALESCE(current_setting('gravity_memory.arc_totals_wait', true), '') <> 'never' THEN
+        PERFORM set_config('gravity_memory.arc_totals_wait', 'never', true);
+    END IF;
     IF COALESCE(current_setting('gravity_memory.arc_totals', true), '') NOT LIKE '%"waiting": {"%' THEN
         RETURN NULL;
     END IF;

@@ -31,7 +31,7 @@ BEGIN
         FOR v_cluster IN
             SELECT n.user_id, n.emotion_type, array_agg(n.id) AS memory_ids, array_agg(n.created_at) AS created_ats
             FROM new_rows AS n
-            WHERE n.gravity_score >= v_threshold AND n.gravity_score < 'Infinity' AND n.emotion_type <> ''
+            WHERE n.gravity_score >= v_threshold AND n.gravity_score < 'Infinity' AND n.emotion_type <> '' AND n.user_id IS NOT NULL
             GROUP BY n.user_id, n.emotion_type
             ORDER BY n.user_id, n.emotion_type
         LOOP
@@ -42,7 +42,7 @@ BEGIN
         FOR v_cluster IN
             SELECT o.user_id, o.emotion_type, array_agg(o.id) AS memory_ids, array_agg(o.created_at) AS created_ats
             FROM old_rows AS o
-            WHERE o.gravity_score >= v_threshold AND o.gravity_score < 'Infinity' AND o.emotion_type <> ''
+            WHERE o.gravity_score >= v_threshold AND o.gravity_score < 'Infinity' AND o.emotion_type <> '' AND o.user_id IS NOT NULL
             GROUP BY o.user_id, o.emotion_type
             ORDER BY o.user_id, o.emotion_type
         LOOP
@@ -67,11 +67,11 @@ BEGIN
             WITH old_state AS (
                 SELECT o.user_id, o.emotion_type, o.id, o.created_at
                 FROM old_rows AS o
-                WHERE o.gravity_score >= v_threshold AND o.gravity_score < 'Infinity' AND o.emotion_type <> ''
+                WHERE o.gravity_score >= v_threshold AND o.gravity_score < 'Infinity' AND o.emotion_type <> '' AND o.user_id IS NOT NULL
             ), new_state AS (
                 SELECT n.user_id, n.emotion_type, n.id, n.created_at
                 FROM new_rows AS n
-                WHERE n.gravity_score >= v_threshold AND n.gravity_score < 'Infinity' AND n.emotion_type <> ''
+                WHERE n.gravity_score >= v_threshold AND n.gravity_score < 'Infinity' AND n.emotion_type <> '' AND n.user_id IS NOT NULL
             )
             SELECT c.user_id, c.emotion_type, array_agg(c.id) AS memory_ids, array_agg(c.created_at) AS created_ats
             FROM ((TABLE old_state EXCEPT TABLE new_state) UNION ALL (TABLE new_state EXCEPT TABLE old_state)) AS c

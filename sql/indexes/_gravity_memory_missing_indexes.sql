@@ -10,16 +10,21 @@ STABLE
 SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_missing_indexes$
     SELECT c.index_name, c.table_name,
-           format('CREATE%s INDEX %I ON @extschema@.%I %s', u.word, c.index_name, c.table_name, c.definition),
-           format('CREATE%s INDEX CONCURRENTLY %I ON @extschema@.%I %s', u.word, c.index_name, c.table_name, c.definition),
+           format('CREATE%s INDEX %I ON %s %s', u.word, c.index_name, t.name, c.definition),
+           format('CREATE%s INDEX CONCURRENTLY %I ON %s %s', u.word, c.index_name, t.name, c.definition),
            i.indexrelid IS NOT NULL
     FROM @extschema@.gravity_memory_index_catalogue() AS c
     CROSS JOIN LATERAL (SELECT CASE WHEN c.is_unique THEN ' UNIQUE' ELSE '' END AS word) AS u
+    CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(c.table_name) AS name) AS t
     LEFT JOIN pg_index AS i
-           ON i.indexrelid = to_regclass(format('@extschema@.%I', c.index_name))
-          AND i.indrelid = to_regclass(format('@extschema@.%I', c.table_name))
-    WHERE to_regclass(format('@extschema@.%I', c.table_name)) IS NOT NULL
+           ON i.indexrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.index_name))
+          AND i.indrelid = to_regclass(t.name)
+    WHERE to_regclass(t.name) IS NOT NULL
       AND i.indisvalid IS NOT TRUE
+      -- pgvector has no cosine index for vectors of one dimension, which have no angle.
+      AND NOT (c.index_name = 'idx_gravity_map_embedding_cosine'
+               AND EXISTS (SELECT FROM pg_attribute AS a
+                           WHERE a.attrelid = to_regclass(t.name) AND a.attname = 'embedding' AND a.atttypmod = 1))
 $_gravity_memory_missing_indexes$;
 
 COMMENT ON FUNCTION @extschema@._gravity_memory_missing_indexes() IS

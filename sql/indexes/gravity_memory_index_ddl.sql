@@ -11,7 +11,7 @@ AS $gravity_memory_index_ddl$
     SELECT s.statement
     FROM @extschema@._gravity_memory_missing_indexes() AS m
     CROSS JOIN LATERAL (VALUES
-            (1, CASE WHEN m.is_invalid THEN format('DROP INDEX CONCURRENTLY @extschema@.%I', m.index_name) END),
+            (1, CASE WHEN m.is_invalid THEN 'DROP INDEX CONCURRENTLY ' || @extschema@._gravity_memory_qualified_name(m.index_name) END),
             (2, m.concurrent_statement)
          ) AS s (step, statement)
     WHERE s.statement IS NOT NULL

@@ -37,7 +37,7 @@ BEGIN
                 INTO v_is_current USING v_job.job_name, v_job.schedule, v_job.command;
             IF NOT v_is_current THEN
                 EXECUTE 'SELECT cron.schedule($1, $2, $3)' USING v_job.job_name, v_job.schedule, v_job.command;
-                RETURN NEXT v_job.job_name;
+                RETURN QUERY SELECT v_job.job_name;
             END IF;
         EXCEPTION WHEN OTHERS THEN
             RAISE NOTICE 'gravity_memory: the job % could not be scheduled (%). A role that may use pg_cron can run: %',

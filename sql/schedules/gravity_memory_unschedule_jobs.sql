@@ -20,7 +20,7 @@ BEGIN
         ' WHERE j.database = current_database() ORDER BY j.jobname'
     LOOP
         EXECUTE 'SELECT cron.unschedule($1)' USING v_job.jobid;
-        RETURN NEXT v_job.jobname;
+        RETURN QUERY SELECT v_job.jobname::text;
     END LOOP;
 END
 $gravity_memory_unschedule_jobs$;

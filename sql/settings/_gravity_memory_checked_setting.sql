@@ -49,7 +49,7 @@ BEGIN
                 IF v_definition.kind = 'integer' THEN
                     RETURN v_number::bigint::text;
                 END IF;
-                RETURN v_number::text;
+                RETURN trim_scale(v_number)::text;
             WHEN 'interval' THEN
                 v_interval := p_value::interval;
                 IF v_interval <= interval '0' OR v_interval > interval '1000 years' THEN
@@ -79,7 +79,7 @@ BEGIN
                 END IF;
                 RETURN p_value;
             WHEN 'schedule' THEN
-                IF btrim(p_value) !~ '^(\S+\s+){4}\S+$' AND btrim(p_value) !~ '^[1-5]?[0-9]\s+seconds?$' THEN
+                IF NOT @extschema@._gravity_memory_is_schedule(p_value) THEN
                     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'bad schedule';
                 END IF;
                 RETURN btrim(p_value);

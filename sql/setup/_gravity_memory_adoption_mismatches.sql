@@ -12,7 +12,7 @@ AS $_gravity_memory_adoption_mismatches$
     WITH existing AS (
         SELECT t.table_name, c.oid AS table_oid, c.relkind
         FROM @extschema@._gravity_memory_table_catalogue() AS t
-        JOIN pg_class AS c ON c.oid = to_regclass(format('@extschema@.%I', t.table_name))
+        JOIN pg_class AS c ON c.oid = to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name))
     ), wanted AS (
         SELECT e.table_name, e.table_oid, w.ordinal, w.column_name, w.modifiers,
                -- The dimension of an existing embedding column is its owner's choice: types are compared without their modifier.
@@ -51,6 +51,23 @@ AS $_gravity_memory_adoption_mismatches$
         FROM wanted AS w
         WHERE w.attnum IS NULL
           AND (w.modifiers = 'NOT NULL' OR w.modifiers LIKE '%gen_random_uuid()%')
+        UNION ALL
+        SELECT w.table_name, w.ordinal,
+               format('%I.%I has %s dimensions, must have from 1 to 2000, for the indexes of pgvector: ALTER TABLE %I ALTER COLUMN %I TYPE %s',
+                      w.table_name, w.column_name, CASE WHEN a.atttypmod < 0 THEN 'no' ELSE 'too many' END,
+                      w.table_name, w.column_name, w.data_type)
+        FROM wanted AS w
+        JOIN pg_attribute AS a ON a.attrelid = w.table_oid AND a.attnum = w.attnum
+        WHERE w.column_name = 'embedding' AND w.actual_type = w.type_name AND (a.atttypmod < 0 OR a.atttypmod > 2000)
+        UNION ALL
+        SELECT c.table_name, 200,
+               format('the name %I belongs to another relation, and %I needs it for an index: rename that relation',
+                      c.index_name, c.table_name)
+        FROM @extschema@.gravity_memory_index_catalogue() AS c
+        JOIN pg_class AS o ON o.oid = to_regclass(@extschema@._gravity_memory_qualified_name(c.index_name))
+        WHERE NOT EXISTS (SELECT FROM pg_index AS i
+                          WHERE i.indexrelid = o.oid
+                            AND i.indrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name)))
         UNION ALL
         SELECT w.table_name, 100,
                format('%I has no primary key or unique constraint on (%I): ALTER TABLE %I ADD PRIMARY KEY (%I)',

@@ -14,11 +14,11 @@ BEGIN
         SELECT t.table_name
         FROM @extschema@._gravity_memory_table_catalogue() AS t
         JOIN pg_depend AS d
-          ON d.classid = 'pg_class'::regclass AND d.objid = to_regclass(format('@extschema@.%I', t.table_name))
+          ON d.classid = 'pg_class'::regclass AND d.objid = to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name))
         JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
         WHERE d.deptype = 'e' AND e.extname = 'gravity_memory'
     LOOP
-        EXECUTE format('ALTER EXTENSION gravity_memory DROP TABLE @extschema@.%I', v_table_name);
+        EXECUTE 'ALTER EXTENSION gravity_memory DROP TABLE ' || @extschema@._gravity_memory_qualified_name(v_table_name);
     END LOOP;
 END
 $_gravity_memory_release_tables$;

@@ -1,7 +1,7 @@
 -- gravity_memory_setup(p_build_indexes): creates what is missing and adopts what is there.
 --
 -- Creates missing tables, adds missing columns (no row is touched: defaults are constants or now()), builds missing indexes, makes or
--- mends the triggers, hands the SECURITY DEFINER functions to the owner of the tables they write, and schedules the jobs. CREATE
+-- mends the triggers, hands new tables and all functions to the owner of gravity_map, and schedules the jobs. CREATE
 -- EXTENSION calls it; call it again after restoring a dump as another role, after gravity_memory_teardown(), or when
 -- something was dropped by accident.
 -- p_build_indexes: true builds all missing indexes now; false builds none; NULL (default) builds them on tables up to
@@ -26,8 +26,8 @@ BEGIN
 
     v_mismatches := ARRAY(SELECT @extschema@._gravity_memory_adoption_mismatches());
     IF v_mismatches <> '{}' THEN
-        RAISE EXCEPTION 'gravity_memory cannot adopt the existing tables in schema @extschema@: % mismatch(es)',
-            cardinality(v_mismatches)
+        RAISE EXCEPTION 'gravity_memory cannot adopt the existing tables in schema %: % mismatch(es)',
+            '@extschema@', cardinality(v_mismatches)
             USING ERRCODE = 'datatype_mismatch',
                   DETAIL = array_to_string(v_mismatches, E'\n'),
                   HINT = 'Change the columns as each line says, then run this again. Nothing was changed.';
@@ -39,13 +39,13 @@ BEGIN
                string_agg(format('%I %s %s', c.column_name, c.data_type, c.modifiers), ', ' ORDER BY c.ordinal) AS columns
         FROM @extschema@._gravity_memory_table_catalogue() WITH ORDINALITY AS t
         JOIN @extschema@._gravity_memory_column_catalogue() AS c ON c.table_name = t.table_name
-        WHERE to_regclass(format('@extschema@.%I', t.table_name)) IS NULL
+        WHERE to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name)) IS NULL
         GROUP BY t.table_name, t.table_constraints, t.purpose, t.ordinality
         ORDER BY t.ordinality
     LOOP
-        EXECUTE format('CREATE TABLE @extschema@.%I (%s, %s)', v_object.table_name, v_object.columns,
+        EXECUTE format('CREATE TABLE %s (%s, %s)', @extschema@._gravity_memory_qualified_name(v_object.table_name), v_object.columns,
                        array_to_string(v_object.table_constraints, ', '));
-        EXECUTE format('COMMENT ON TABLE @extschema@.%I IS %L', v_object.table_name, v_object.purpose);
+        EXECUTE format('COMMENT ON TABLE %s IS %L', @extschema@._gravity_memory_qualified_name(v_object.table_name), v_object.purpose);
         action := 'create table';
         object := v_object.table_name;
         RETURN NEXT;
@@ -57,12 +57,12 @@ BEGIN
         SELECT c.table_name, c.column_name, c.data_type, c.modifiers
         FROM @extschema@._gravity_memory_column_catalogue() AS c
         WHERE NOT EXISTS (SELECT FROM pg_attribute AS a
-                          WHERE a.attrelid = to_regclass(format('@extschema@.%I', c.table_name))
+                          WHERE a.attrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name))
                             AND a.attname = c.column_name AND NOT a.attisdropped)
         ORDER BY c.table_name, c.ordinal
     LOOP
-        EXECUTE format('ALTER TABLE @extschema@.%I ADD COLUMN %I %s %s',
-                       v_object.table_name, v_object.column_name, v_object.data_type, v_object.modifiers);
+        EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s %s',
+                       @extschema@._gravity_memory_qualified_name(v_object.table_name), v_object.column_name, v_object.data_type, v_object.modifiers);
         action := 'add column';
         object := v_object.table_name || '.' || v_object.column_name;
         RETURN NEXT;
@@ -76,9 +76,9 @@ BEGIN
         FROM @extschema@._gravity_memory_missing_indexes() AS m
         ORDER BY m.table_name, m.index_name
     LOOP
-        IF COALESCE(p_build_indexes, pg_table_size(format('@extschema@.%I', v_object.table_name)::regclass) <= v_limit_bytes) THEN
+        IF COALESCE(p_build_indexes, pg_table_size(@extschema@._gravity_memory_qualified_name(v_object.table_name)::regclass) <= v_limit_bytes) THEN
             IF v_object.is_invalid THEN
-                EXECUTE format('DROP INDEX @extschema@.%I', v_object.index_name);
+                EXECUTE 'DROP INDEX ' || @extschema@._gravity_memory_qualified_name(v_object.index_name);
             END IF;
             EXECUTE v_object.statement;
             action := 'create index';
@@ -99,12 +99,12 @@ BEGIN
         SELECT c.trigger_name, c.table_name, c.definition, t.oid AS trigger_oid
         FROM @extschema@._gravity_memory_trigger_catalogue() AS c
         LEFT JOIN pg_trigger AS t
-               ON t.tgrelid = to_regclass(format('@extschema@.%I', c.table_name)) AND t.tgname = c.trigger_name
+               ON t.tgrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name)) AND t.tgname = c.trigger_name
         WHERE t.oid IS NULL OR pg_get_triggerdef(t.oid) <> c.definition
         ORDER BY c.table_name, c.trigger_name
     LOOP
         IF v_object.trigger_oid IS NOT NULL THEN
-            EXECUTE format('DROP TRIGGER %I ON @extschema@.%I', v_object.trigger_name, v_object.table_name);
+            EXECUTE format('DROP TRIGGER %I ON %s', v_object.trigger_name, @extschema@._gravity_memory_qualified_name(v_object.table_name));
         END IF;
         EXECUTE v_object.definition;
         action := CASE WHEN v_object.trigger_oid IS NULL THEN 'create trigger' ELSE 'replace trigger' END;
@@ -112,26 +112,7 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 
-    -- Ownership. A SECURITY DEFINER function that writes a table should hold no more power than the table's owner: were it a
-    -- superuser's, that owner's own triggers would run as superuser.
-    FOR v_object IN
-        SELECT p.oid::regprocedure AS signature, pg_get_userbyid(c.relowner) AS owner
-        FROM pg_proc AS p
-        JOIN pg_class AS c ON c.oid = '@extschema@.gravity_map'::regclass
-        WHERE p.pronamespace = '@extschema@'::regnamespace
-          AND p.prosecdef
-          AND p.proowner <> c.relowner
-          AND EXISTS (SELECT FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
-                      WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
-                        AND d.refclassid = 'pg_extension'::regclass AND e.extname = 'gravity_memory')
-        ORDER BY p.proname
-    LOOP
-        EXECUTE format('ALTER FUNCTION %s OWNER TO %I', v_object.signature, v_object.owner);
-        action := 'change owner';
-        object := v_object.signature::text;
-        RETURN NEXT;
-    END LOOP;
-
+    RETURN QUERY SELECT h.action, h.object FROM @extschema@._gravity_memory_hand_over() AS h;
     RETURN QUERY SELECT 'schedule job', j FROM @extschema@.gravity_memory_schedule_jobs() AS j;
 END
 $gravity_memory_setup$;

@@ -15,10 +15,11 @@ BEGIN
         SELECT c.trigger_name, c.table_name
         FROM @extschema@._gravity_memory_trigger_catalogue() AS c
         JOIN pg_trigger AS t
-          ON t.tgrelid = to_regclass(format('@extschema@.%I', c.table_name)) AND t.tgname = c.trigger_name
+          ON t.tgrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name)) AND t.tgname = c.trigger_name
         ORDER BY c.table_name, c.trigger_name
     LOOP
-        EXECUTE format('DROP TRIGGER %I ON @extschema@.%I', v_trigger.trigger_name, v_trigger.table_name);
+        EXECUTE format('DROP TRIGGER %I ON %s', v_trigger.trigger_name,
+                       @extschema@._gravity_memory_qualified_name(v_trigger.table_name));
         action := 'drop trigger';
         object := v_trigger.trigger_name;
         RETURN NEXT;

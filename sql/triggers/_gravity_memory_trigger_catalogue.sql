@@ -42,6 +42,9 @@ VALUES
     ('trigger_arc_totals_on_delete', 'memory_arc_associations',
      'CREATE TRIGGER trigger_arc_totals_on_delete AFTER DELETE ON @extschema@.memory_arc_associations '
      'REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_keep_arc_totals()'),
+    ('trigger_arc_totals_on_truncate', 'memory_arc_associations',
+     'CREATE TRIGGER trigger_arc_totals_on_truncate AFTER TRUNCATE ON @extschema@.memory_arc_associations '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_keep_arc_totals()'),
     ('trigger_arc_totals_at_commit', 'memory_arc_associations',
      'CREATE CONSTRAINT TRIGGER trigger_arc_totals_at_commit AFTER INSERT OR DELETE OR UPDATE ON '
      '@extschema@.memory_arc_associations DEFERRABLE INITIALLY DEFERRED '
