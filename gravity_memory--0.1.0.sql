@@ -1619,7 +1619,7 @@ REVOKE EXECUTE ON FUNCTION @extschema@.trigger_arc_building() FROM PUBLIC;
 -- at the moment: the next run finds them. Mature and dormant arcs take no new members.
 -- p_now (default now()) is the time to judge by; replays of history give their own.
 -- Returns how many arcs changed stage. Scheduled as the job evolve-arcs; running it twice changes nothing more.
-CREATE FUNCTION @extschema@.gravity_memory_evolve_arcs(p_now timestamptz DEFAULT now())
+CREATE FUNCTION @extschema@.gravity_memory_evolve_arcs(p_now timestamptz DEFAULT pg_catalog.now())
 RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -2246,9 +2246,9 @@ REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_teardown() FROM PUBLIC;
 -- nobody else does.
 DO $install$
 BEGIN
-    IF current_setting('row_security') = 'on' THEN
+    IF pg_catalog.current_setting('row_security') OPERATOR(pg_catalog.=) 'on' THEN
         -- CREATE EXTENSION hides notices; setup's say what is left to do, and are meant to be read.
-        IF current_setting('client_min_messages') = 'warning' THEN
+        IF pg_catalog.current_setting('client_min_messages') OPERATOR(pg_catalog.=) 'warning' THEN
             PERFORM pg_catalog.set_config('client_min_messages', 'notice', true);
         END IF;
         PERFORM @extschema@.gravity_memory_setup();

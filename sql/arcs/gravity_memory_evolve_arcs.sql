@@ -7,7 +7,7 @@
 -- at the moment: the next run finds them. Mature and dormant arcs take no new members.
 -- p_now (default now()) is the time to judge by; replays of history give their own.
 -- Returns how many arcs changed stage. Scheduled as the job evolve-arcs; running it twice changes nothing more.
-CREATE FUNCTION @extschema@.gravity_memory_evolve_arcs(p_now timestamptz DEFAULT now())
+CREATE FUNCTION @extschema@.gravity_memory_evolve_arcs(p_now timestamptz DEFAULT pg_catalog.now())
 RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp

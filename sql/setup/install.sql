@@ -5,9 +5,9 @@
 -- nobody else does.
 DO $install$
 BEGIN
-    IF current_setting('row_security') = 'on' THEN
+    IF pg_catalog.current_setting('row_security') OPERATOR(pg_catalog.=) 'on' THEN
         -- CREATE EXTENSION hides notices; setup's say what is left to do, and are meant to be read.
-        IF current_setting('client_min_messages') = 'warning' THEN
+        IF pg_catalog.current_setting('client_min_messages') OPERATOR(pg_catalog.=) 'warning' THEN
             PERFORM pg_catalog.set_config('client_min_messages', 'notice', true);
         END IF;
         PERFORM @extschema@.gravity_memory_setup();
