@@ -1,5 +1,30 @@
 \echo Use "CREATE EXTENSION gravity_memory" to load this file. \quit
 
+-- sql/setup/preflight.sql
+
+-- Refuses, with the way out, a schema where the specification's functions were made by hand.
+--
+-- CREATE FUNCTION would stop at the first of them with an error that says nothing of the others.
+DO $preflight$
+DECLARE
+    v_functions text;
+BEGIN
+    SELECT pg_catalog.string_agg(p.oid::pg_catalog.regprocedure::pg_catalog.text, ', ')
+    INTO v_functions
+    FROM pg_catalog.pg_proc AS p
+    WHERE p.pronamespace OPERATOR(pg_catalog.=) '@extschema@'::pg_catalog.regnamespace
+      AND p.pronargs OPERATOR(pg_catalog.=) 0
+      AND p.proname OPERATOR(pg_catalog.=) ANY (
+            ARRAY['auto_tag_high_gravity', 'notify_memory_created', 'trigger_arc_building', 'cleanup_old_cache']::pg_catalog.name[]);
+    IF v_functions IS NOT NULL THEN
+        RAISE EXCEPTION 'functions that gravity_memory brings exist already: %', v_functions
+            USING ERRCODE = 'duplicate_function',
+                  HINT = pg_catalog.format('Run DROP FUNCTION %s CASCADE; it drops their triggers too, and no row. Then try again.',
+                                           v_functions);
+    END IF;
+END
+$preflight$;
+
 -- sql/tables/_gravity_memory_qualified_name.sql
 
 -- _gravity_memory_qualified_name(p_name): an object of our schema, quoted and ready for to_regclass() and format('%s').
@@ -28,6 +53,7 @@ RETURNS TABLE (name text, kind text, default_value text, minimum numeric, maximu
 LANGUAGE sql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $_gravity_memory_setting_definitions$
 VALUES
     -- Tagging.
@@ -107,14 +133,12 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_default_settings() IS
 
 -- _gravity_memory_effective_settings(): the value of every setting in force, as one JSON object of text values.
 --
--- SECURITY DEFINER, because the tagging and notification triggers run as whoever writes a memory, who may hold no more than
--- SELECT and INSERT on gravity_map; the overrides hold no secret, and this function does nothing but read them.
+-- The tagging and notification triggers run as whoever writes a memory, so setup lets everyone read the overrides: no secret.
 -- A database restored without the settings table (pg_dump -t gravity_map) has no overrides: the defaults hold there.
 CREATE FUNCTION @extschema@._gravity_memory_effective_settings()
 RETURNS jsonb
 LANGUAGE plpgsql
 STABLE
-SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_effective_settings$
 DECLARE
@@ -146,6 +170,7 @@ RETURNS boolean
 LANGUAGE sql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $_gravity_memory_is_schedule$
     SELECT p_schedule ~ '^\s*([1-9]|[1-5][0-9])\s+seconds?\s*$'
         OR COALESCE((
@@ -233,7 +258,8 @@ BEGIN
             WHEN 'list' THEN
                 v_list := CASE
                     WHEN btrim(p_value) = '' THEN '{}'
-                    WHEN btrim(p_value) LIKE '[%' THEN ARRAY(SELECT e FROM jsonb_array_elements_text(p_value::jsonb) AS e)
+                    WHEN btrim(p_value) LIKE '[%' THEN
+                        ARRAY(SELECT CASE jsonb_typeof(e) WHEN 'string' THEN e #>> '{}' END FROM jsonb_array_elements(p_value::jsonb) AS e)
                     WHEN btrim(p_value) LIKE '{%' THEN p_value::text[]
                     ELSE ARRAY(SELECT btrim(e) FROM unnest(string_to_array(p_value, ',')) AS e)
                 END;
@@ -313,7 +339,7 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_job_catalogue() IS
 -- gravity_memory_schedule_jobs(): schedules the jobs cleanup-cache and evolve-arcs in pg_cron, or says how to run them elsewhere.
 --
 -- Returns the names of the jobs it created or changed: none when all is as it should be, so it can be called at any time.
--- Where pg_cron is not in this database, a NOTICE says what to run where. It never raises an error: a database
+-- Where pg_cron is not in this database, or a job of that name runs something else, a NOTICE says what to run where. It never raises an error: a database
 -- without its jobs still works.
 CREATE FUNCTION @extschema@.gravity_memory_schedule_jobs()
 RETURNS SETOF text
@@ -323,6 +349,7 @@ AS $gravity_memory_schedule_jobs$
 DECLARE
     v_job record;
     v_is_current boolean;
+    v_is_taken boolean;
     v_cron_database CONSTANT text := current_setting('cron.database_name', true);
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
@@ -347,7 +374,13 @@ BEGIN
             EXECUTE 'SELECT EXISTS (SELECT FROM cron.job AS j WHERE j.jobname = $1 AND j.schedule = $2 AND j.command = $3'
                     ' AND j.database = current_database() AND j.active)'
                 INTO v_is_current USING v_job.job_name, v_job.schedule, v_job.command;
-            IF NOT v_is_current THEN
+            EXECUTE 'SELECT EXISTS (SELECT FROM cron.job AS j WHERE j.jobname = $1 AND j.command <> $2 AND j.username = current_user)'
+                INTO v_is_taken USING v_job.job_name, v_job.command;
+            IF v_is_taken THEN
+                RAISE NOTICE 'gravity_memory: the job % is not scheduled, because a job of that name runs something else. %', v_job.job_name,
+                    format('Under another name, run: SELECT cron.schedule(%L, %L, %L);',
+                           'gravity_memory ' || v_job.job_name, v_job.schedule, v_job.command);
+            ELSIF NOT v_is_current THEN
                 EXECUTE 'SELECT cron.schedule($1, $2, $3)' USING v_job.job_name, v_job.schedule, v_job.command;
                 RETURN QUERY SELECT v_job.job_name;
             END IF;
@@ -539,7 +572,7 @@ VALUES
     ('memory_arc_locks',
      ARRAY['PRIMARY KEY (user_id, emotion_type)'],
      'Whoever looks for clusters of a user and emotion locks the row here, so that concurrent writers see each other''s '
-     'memories. Its rows mean nothing else and may be deleted.'),
+     'memories. A row without an emotion, never seen by others, has an arc recounted at the commit. Rows may be deleted.'),
     ('gravity_memory_settings',
      ARRAY['PRIMARY KEY (name)'],
      'Settings that differ from their defaults; see gravity_memory_set() and gravity_memory_settings().')
@@ -734,10 +767,6 @@ FROM (VALUES
      'AND arc_name = emotion_type || '' arc (auto-created)''',
      'SELECT id FROM memory_arcs WHERE user_id = :user_id AND emotion_type = :emotion_type '
      'AND evolution_stage IN (''forming'', ''active'') AND arc_name = emotion_type || '' arc (auto-created)''', false),
-    ('idx_memory_arcs_evolving', 'memory_arcs', false,
-     '(last_memory_at) WHERE evolution_stage IN (''forming'', ''active'', ''mature'')',
-     'SELECT id FROM memory_arcs WHERE evolution_stage IN (''forming'', ''active'', ''mature'') '
-     'AND last_memory_at <= now() - interval ''7 days''', false),
     ('idx_arc_associations_memory', 'memory_arc_associations', false, '(memory_id)',
      'SELECT count(*) FROM memory_arc_associations WHERE memory_id = :memory_id', true),
     ('idx_arc_associations_arc', 'memory_arc_associations', false, '(arc_id, fusion_strength DESC)',
@@ -780,7 +809,10 @@ SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_missing_indexes$
     SELECT c.index_name, c.table_name,
            format('CREATE%s INDEX %I ON %s %s', u.word, c.index_name, t.name, c.definition),
-           format('CREATE%s INDEX CONCURRENTLY %I ON %s %s', u.word, c.index_name, t.name, c.definition),
+           format('CREATE%s INDEX%s %I ON %s %s', u.word,
+                  -- PostgreSQL builds no index of a partitioned table concurrently.
+                  CASE WHEN (SELECT k.relkind FROM pg_class AS k WHERE k.oid = to_regclass(t.name)) = 'p' THEN '' ELSE ' CONCURRENTLY' END,
+                  c.index_name, t.name, c.definition),
            i.indexrelid IS NOT NULL
     FROM @extschema@.gravity_memory_index_catalogue() AS c
     CROSS JOIN LATERAL (SELECT CASE WHEN c.is_unique THEN ' UNIQUE' ELSE '' END AS word) AS u
@@ -873,10 +905,10 @@ VALUES
     ('trigger_arc_totals_on_truncate', 'memory_arc_associations',
      'CREATE TRIGGER trigger_arc_totals_on_truncate AFTER TRUNCATE ON @extschema@.memory_arc_associations '
      'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_keep_arc_totals()'),
-    ('trigger_arc_totals_at_commit', 'memory_arc_associations',
-     'CREATE CONSTRAINT TRIGGER trigger_arc_totals_at_commit AFTER INSERT OR DELETE OR UPDATE ON '
-     '@extschema@.memory_arc_associations DEFERRABLE INITIALLY DEFERRED '
-     'FOR EACH ROW EXECUTE FUNCTION @extschema@._gravity_memory_settle_at_commit()')
+    ('trigger_arc_totals_at_commit', 'memory_arc_locks',
+     'CREATE CONSTRAINT TRIGGER trigger_arc_totals_at_commit AFTER INSERT ON @extschema@.memory_arc_locks '
+     'DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.emotion_type = ''''::text)) '
+     'EXECUTE FUNCTION @extschema@._gravity_memory_settle_at_commit()')
 $_gravity_memory_trigger_catalogue$;
 
 COMMENT ON FUNCTION @extschema@._gravity_memory_trigger_catalogue() IS
@@ -936,6 +968,72 @@ $auto_tag_high_gravity$;
 COMMENT ON FUNCTION @extschema@.auto_tag_high_gravity() IS
     'Trigger function: tags a memory by gravity and entities and sets its temporal_type from its words.';
 
+-- sql/arcs/_gravity_memory_may_write_arcs.sql
+
+-- _gravity_memory_may_write_arcs(): may a SECURITY DEFINER function write the arc tables without lending its power to their owner?
+--
+-- What such a function writes fires whatever the tables' owner attached to them, with the function's privileges. That is harmless
+-- while the function belongs to that owner, which setup sees to. After a dump was restored by a superuser it does not, until
+-- setup runs again: then the tables are written only while no code other than PostgreSQL's and ours is attached to them. The
+-- lock keeps such code from being attached between this look and the write.
+-- False comes with a WARNING that says what to do.
+CREATE FUNCTION @extschema@._gravity_memory_may_write_arcs()
+RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_may_write_arcs$
+DECLARE
+    v_tables CONSTANT regclass[] := ARRAY['@extschema@.memory_arcs', '@extschema@.memory_arc_associations',
+                                          '@extschema@.memory_arc_locks', '@extschema@.gravity_map',
+                                          '@extschema@.gravity_memory_settings']::regclass[];
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_class AS c
+                   WHERE c.oid = ANY (v_tables)
+                     AND (pg_get_userbyid(c.relowner) <> current_user OR c.relkind NOT IN ('r', 'p'))) THEN
+        RETURN true;
+    END IF;
+
+    LOCK TABLE @extschema@.memory_arcs, @extschema@.memory_arc_associations, @extschema@.memory_arc_locks IN ROW EXCLUSIVE MODE;
+    IF NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = ANY (v_tables) AND c.relkind NOT IN ('r', 'p'))
+       AND NOT EXISTS (
+            SELECT
+            FROM pg_trigger AS t
+            WHERE t.tgrelid = ANY (v_tables[1:3])
+              AND NOT t.tgisinternal
+              AND NOT EXISTS (SELECT FROM pg_depend AS d
+                              JOIN pg_extension AS e ON e.oid = d.refobjid
+                              WHERE d.classid = 'pg_proc'::regclass AND d.objid = t.tgfoid AND d.deptype = 'e'
+                                AND d.refclassid = 'pg_extension'::regclass AND e.extname = 'gravity_memory'))
+       AND NOT EXISTS (
+            -- Defaults, constraints, indexes, rules and types of columns that reach beyond what PostgreSQL brings (16384 is the first
+            -- object identifier that is not its own).
+            SELECT
+            FROM (SELECT 'pg_attrdef'::regclass AS classid, a.oid FROM pg_attrdef AS a WHERE a.adrelid = ANY (v_tables[1:3])
+                  UNION ALL
+                  SELECT 'pg_constraint'::regclass, k.oid FROM pg_constraint AS k WHERE k.conrelid = ANY (v_tables[1:3])
+                  UNION ALL
+                  SELECT 'pg_class'::regclass, i.indexrelid FROM pg_index AS i WHERE i.indrelid = ANY (v_tables[1:3])
+                  UNION ALL
+                  SELECT 'pg_rewrite'::regclass, r.oid FROM pg_rewrite AS r WHERE r.ev_class = ANY (v_tables[1:3])
+                  UNION ALL
+                  SELECT 'pg_class'::regclass, u.oid FROM unnest(v_tables[1:3]) AS u (oid)) AS o
+            JOIN pg_depend AS d ON d.classid = o.classid AND d.objid = o.oid
+            WHERE d.refobjid >= 16384
+              AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass, 'pg_opclass'::regclass))
+       AND NOT EXISTS (SELECT FROM pg_rewrite AS r WHERE r.ev_class = ANY (v_tables)) THEN
+        RETURN true;
+    END IF;
+
+    RAISE WARNING 'gravity_memory: arcs are not kept, because the functions that keep them do not belong to the owner of their tables'
+        USING HINT = 'Run SELECT * FROM gravity_memory_setup() as the role that restored or installed the extension.';
+    RETURN false;
+END
+$_gravity_memory_may_write_arcs$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_may_write_arcs() IS
+    'Whether the current role may write the arc tables without running the code of someone less trusted.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_may_write_arcs() FROM PUBLIC;
+
 -- sql/arcs/_gravity_memory_lock_cluster.sql
 
 -- _gravity_memory_lock_cluster(p_user_id, p_emotion_type): makes writers of one user and emotion take turns until they commit.
@@ -978,6 +1076,7 @@ RETURNS boolean
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $_gravity_memory_names_emotion$
     SELECT CASE
         -- Cheap first test: most names cannot contain the emotion, and an emotion may be kilobytes long.
@@ -1065,24 +1164,49 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_recount_arcs(uuid[]) IS
     'Recomputes the totals of arcs from their members; an automatic arc that has none left is deleted.';
 REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_recount_arcs(uuid[]) FROM PUBLIC;
 
+-- sql/arcs/_gravity_memory_unsettled_arcs.sql
+
+-- _gravity_memory_unsettled_arcs(): this transaction's note of arcs whose totals wait, as JSON.
+--
+-- {"writes": totals written so far, "at_once": true once totals may not wait, "waiting": {arc: {"changes": n, "members": n}}}. It stands
+-- in the transaction-local parameter gravity_memory.arc_totals, which anyone can overwrite: it only ever decides when an arc is
+-- recounted, never what is written, and what it loses is recounted at the commit. An unreadable note is an empty one.
+CREATE FUNCTION @extschema@._gravity_memory_unsettled_arcs()
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_unsettled_arcs$
+DECLARE
+    v_note CONSTANT text := current_setting('gravity_memory.arc_totals', true);
+BEGIN
+    IF COALESCE(v_note, '') = '' THEN
+        RETURN '{}';
+    END IF;
+    RETURN v_note::jsonb;
+EXCEPTION WHEN data_exception THEN
+    RETURN '{}';
+END
+$_gravity_memory_unsettled_arcs$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_unsettled_arcs() IS
+    'This transaction''s note of arcs whose totals wait.';
+
 -- sql/arcs/_gravity_memory_settle_arc_totals.sql
 
--- _gravity_memory_settle_arc_totals(p_all): recounts the arcs whose members changed since their totals were last written.
+-- _gravity_memory_settle_arc_totals(): recounts the arcs whose totals have waited long enough.
 --
 -- Why totals may wait at all: every UPDATE of an arc leaves a dead version that the same transaction cannot get rid of, and each
 -- further UPDATE walks past all of them. 10,000 single inserts in one transaction took 21 s that way. So totals are written at
--- once for the first 100 writes of a transaction; after that an arc waits until its unwritten changes reach 10% of its members, or
--- for the commit (p_all), or SET CONSTRAINTS ALL IMMEDIATE. At most 100 arcs wait.
---
--- The state stands in the transaction-local parameter gravity_memory.arc_totals as {"writes": n, "waiting": {arc: changes}}. Anyone can
--- overwrite it, so it only ever decides when to recount, never what the totals are.
-CREATE FUNCTION @extschema@._gravity_memory_settle_arc_totals(p_all boolean)
+-- once for the first 100 writes of a transaction, and for arcs of fewer than 200 members; else an arc waits until its changes reach
+-- a tenth of its members, or for the commit, or SET CONSTRAINTS ALL IMMEDIATE. When more than 100 arcs wait, the one with the most
+-- changes is recounted, so that the note stays short.
+CREATE FUNCTION @extschema@._gravity_memory_settle_arc_totals()
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_settle_arc_totals$
 DECLARE
-    v_state jsonb := COALESCE(NULLIF(current_setting('gravity_memory.arc_totals', true), '')::jsonb, '{}');
+    v_state jsonb := @extschema@._gravity_memory_unsettled_arcs();
     v_waiting CONSTANT jsonb := COALESCE(v_state -> 'waiting', '{}');
     v_writes CONSTANT bigint := COALESCE((v_state ->> 'writes')::bigint, 0);
     v_due uuid[];
@@ -1090,59 +1214,69 @@ BEGIN
     IF v_waiting = '{}' THEN
         RETURN;
     END IF;
-    SELECT array_agg(w.key::uuid) INTO v_due
-    FROM jsonb_each_text(v_waiting) AS w
-    LEFT JOIN @extschema@.memory_arcs AS a ON a.id = w.key::uuid
-    WHERE p_all
-       OR current_setting('gravity_memory.arc_totals_wait', true) = 'never'
-       OR v_writes < 100 OR w.value::bigint >= 0.1 * COALESCE(a.memory_count, 0);
+    SELECT array_agg(w.arc_id) INTO v_due
+    FROM (
+        SELECT e.key::uuid AS arc_id, (e.value ->> 'changes')::bigint AS changes, (e.value ->> 'members')::bigint AS members,
+               row_number() OVER (ORDER BY (e.value ->> 'changes')::bigint DESC) AS place, count(*) OVER () AS arcs
+        FROM jsonb_each(v_waiting) AS e
+    ) AS w
+    WHERE v_writes < 100
+       OR COALESCE((v_state ->> 'at_once')::boolean, false)
+       OR w.members < 200
+       OR w.changes >= 0.1 * w.members
+       OR (w.arcs > 100 AND w.place = 1);
     IF v_due IS NULL THEN
         RETURN;
     END IF;
 
     PERFORM @extschema@._gravity_memory_recount_arcs(v_due);
     -- Read again: the recount may have deleted an arc, whose links then reported their change.
-    v_state := COALESCE(NULLIF(current_setting('gravity_memory.arc_totals', true), '')::jsonb, '{}');
-    PERFORM set_config('gravity_memory.arc_totals', jsonb_build_object(
-        'writes', v_writes + cardinality(v_due),
-        'waiting', COALESCE(v_state -> 'waiting', '{}') - v_due::text[])::text, true);
+    v_state := @extschema@._gravity_memory_unsettled_arcs();
+    PERFORM set_config('gravity_memory.arc_totals', (v_state || jsonb_build_object(
+        'writes', v_writes + cardinality(v_due), 'waiting', COALESCE(v_state -> 'waiting', '{}') - v_due::text[]))::text, true);
 END
 $_gravity_memory_settle_arc_totals$;
 
-COMMENT ON FUNCTION @extschema@._gravity_memory_settle_arc_totals(boolean) IS
-    'Recounts the arcs whose totals are due in this transaction, or all that wait.';
-REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_settle_arc_totals(boolean) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@._gravity_memory_settle_arc_totals() IS
+    'Recounts the arcs whose totals are due in this transaction.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_settle_arc_totals() FROM PUBLIC;
 
 -- sql/arcs/_gravity_memory_unsettle_arcs.sql
 
 -- _gravity_memory_unsettle_arcs(p_arc_ids): notes that arcs' members changed, for _gravity_memory_settle_arc_totals().
 --
--- When a hundred arcs wait they are all recounted, so that the note stays short however many arcs a transaction touches.
+-- An arc named twice counts two changes. The row that is inserted into memory_arc_locks and deleted at once leaves an event behind: the
+-- deferred trigger trigger_arc_totals_at_commit recounts the arc when the transaction commits, whatever becomes of the note.
 CREATE FUNCTION @extschema@._gravity_memory_unsettle_arcs(p_arc_ids uuid[])
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_unsettle_arcs$
 DECLARE
-    v_state CONSTANT jsonb := COALESCE(NULLIF(current_setting('gravity_memory.arc_totals', true), '')::jsonb, '{}');
+    v_state jsonb := @extschema@._gravity_memory_unsettled_arcs();
     v_waiting jsonb := COALESCE(v_state -> 'waiting', '{}');
+    v_arc record;
 BEGIN
-    SELECT v_waiting || jsonb_object_agg(k.arc_id, COALESCE((v_waiting ->> k.arc_id::text)::bigint, 0) + k.changes)
-    INTO v_waiting
-    FROM (SELECT u.arc_id, count(*) AS changes FROM unnest(p_arc_ids) AS u (arc_id) GROUP BY u.arc_id) AS k;
-    IF v_waiting IS NULL THEN
-        RETURN;
-    END IF;
-    PERFORM set_config('gravity_memory.arc_totals',
-                       jsonb_build_object('writes', COALESCE((v_state ->> 'writes')::bigint, 0), 'waiting', v_waiting)::text, true);
-    IF (SELECT count(*) FROM jsonb_object_keys(v_waiting)) > 100 THEN
-        PERFORM @extschema@._gravity_memory_settle_arc_totals(true);
-    END IF;
+    FOR v_arc IN
+        SELECT u.arc_id::text AS id, count(*) AS changes FROM unnest(p_arc_ids) AS u (arc_id) GROUP BY u.arc_id ORDER BY u.arc_id
+    LOOP
+        IF NOT v_waiting ? v_arc.id THEN
+            INSERT INTO @extschema@.memory_arc_locks (user_id, emotion_type) VALUES (v_arc.id, '') ON CONFLICT DO NOTHING;
+            DELETE FROM @extschema@.memory_arc_locks AS l WHERE l.user_id = v_arc.id AND l.emotion_type = '';
+            v_waiting := v_waiting || jsonb_build_object(v_arc.id, jsonb_build_object('changes', 0, 'members', COALESCE(
+                (SELECT a.memory_count FROM @extschema@.memory_arcs AS a WHERE a.id = v_arc.id::uuid), 0)));
+        END IF;
+        v_waiting := jsonb_set(v_waiting, ARRAY[v_arc.id, 'changes'],
+                               to_jsonb((v_waiting #>> ARRAY[v_arc.id, 'changes'])::bigint + v_arc.changes));
+    END LOOP;
+    -- Read again: under SET CONSTRAINTS IMMEDIATE the trigger has run.
+    v_state := @extschema@._gravity_memory_unsettled_arcs();
+    PERFORM set_config('gravity_memory.arc_totals', (v_state || jsonb_build_object('waiting', v_waiting))::text, true);
 END
 $_gravity_memory_unsettle_arcs$;
 
 COMMENT ON FUNCTION @extschema@._gravity_memory_unsettle_arcs(uuid[]) IS
-    'Notes, for this transaction, that the members of arcs changed; an arc named twice counts two changes.';
+    'Notes, for this transaction, that the members of arcs changed.';
 REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_unsettle_arcs(uuid[]) FROM PUBLIC;
 
 -- sql/arcs/_gravity_memory_keep_arc_totals.sql
@@ -1170,6 +1304,9 @@ DECLARE
     v_state jsonb;
     v_writes bigint;
 BEGIN
+    IF NOT @extschema@._gravity_memory_may_write_arcs() THEN
+        RETURN NULL;
+    END IF;
     IF TG_OP = 'INSERT' THEN
         FOR v_arc IN
             SELECT n.arc_id, count(*)::integer AS members, count(m.gravity_score) AS weighed, sum(m.gravity_score) AS gravity,
@@ -1179,10 +1316,10 @@ BEGIN
             GROUP BY n.arc_id
             ORDER BY n.arc_id
         LOOP
-            v_state := COALESCE(NULLIF(current_setting('gravity_memory.arc_totals', true), '')::jsonb, '{}');
+            v_state := @extschema@._gravity_memory_unsettled_arcs();
             v_writes := COALESCE((v_state ->> 'writes')::bigint, 0);
             -- An arc that waits for its recount must not be added to: its count is already behind.
-            -- After 100 writes, only arcs that this transaction has not written yet are written at once.
+            -- After 100 writes, only small arcs, and those that this transaction has not written yet, are written at once.
             UPDATE @extschema@.memory_arcs AS a
             SET gravity_center = (CASE WHEN a.memory_count > 0 THEN a.gravity_center * a.memory_count ELSE 0 END + v_arc.gravity)
                                  / (COALESCE(a.memory_count, 0) + v_arc.members),
@@ -1192,11 +1329,12 @@ BEGIN
                 last_memory_at = GREATEST(a.last_memory_at, v_arc.last_at),
                 updated_at = now()
             WHERE a.id = v_arc.arc_id
-              AND a.arc_name = a.emotion_type || ' arc (auto-created)'
-              AND a.evolution_stage IN ('forming', 'active')
+              -- IS TRUE keeps the planner to the primary key: without statistics it reads all of a partial index instead.
+              AND (a.arc_name = a.emotion_type || ' arc (auto-created)') IS TRUE
+              AND (a.evolution_stage IN ('forming', 'active')) IS TRUE
               AND v_arc.weighed = v_arc.members AND v_arc.gravity < 'Infinity'
               AND NOT COALESCE(v_state -> 'waiting' ? a.id::text, false)
-              AND (v_writes < 100 OR a.updated_at <> now() OR a.memory_count = 0);
+              AND (v_writes < 100 OR a.updated_at <> now() OR a.memory_count < 200);
             IF FOUND THEN
                 PERFORM set_config('gravity_memory.arc_totals',
                                    (v_state || jsonb_build_object('writes', v_writes + 1))::text, true);
@@ -1218,7 +1356,7 @@ BEGIN
 
     -- Inside another trigger or a cascade there is more to come; whoever is outermost settles, at the latest the commit.
     IF pg_trigger_depth() = 1 THEN
-        PERFORM @extschema@._gravity_memory_settle_arc_totals(false);
+        PERFORM @extschema@._gravity_memory_settle_arc_totals();
     END IF;
     RETURN NULL;
 EXCEPTION WHEN OTHERS THEN
@@ -1234,11 +1372,12 @@ REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_keep_arc_totals() FROM PU
 
 -- sql/arcs/_gravity_memory_settle_at_commit.sql
 
--- _gravity_memory_settle_at_commit(): deferred constraint trigger function on memory_arc_associations, per row.
+-- _gravity_memory_settle_at_commit(): deferred constraint trigger function on memory_arc_locks, per row that names an arc.
 --
--- Writes the totals that still wait when the transaction commits (see _gravity_memory_settle_arc_totals). The first row's call does the
--- work, the others find nothing. A call before the commit means that constraints are immediate in this transaction (SET CONSTRAINTS): from
--- then on totals never wait, because no call would come at the commit. SECURITY DEFINER for the reason given at _gravity_memory_keep_arc_totals.
+-- Recounts an arc whose totals may still wait when the transaction commits (see _gravity_memory_unsettle_arcs). The event stands on this
+-- private table, so that it is in nobody's way: PostgreSQL refuses TRUNCATE and ALTER TABLE on a table with pending events. A call
+-- before the commit means that constraints are immediate (SET CONSTRAINTS): from then on totals never wait.
+-- SECURITY DEFINER for the reason given at _gravity_memory_keep_arc_totals.
 CREATE FUNCTION @extschema@._gravity_memory_settle_at_commit()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -1250,14 +1389,16 @@ SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET jit = off
 AS $_gravity_memory_settle_at_commit$
+DECLARE
+    v_state jsonb;
 BEGIN
-    IF COALESCE(current_setting('gravity_memory.arc_totals_wait', true), '') <> 'never' THEN
-        PERFORM set_config('gravity_memory.arc_totals_wait', 'never', true);
-    END IF;
-    IF COALESCE(current_setting('gravity_memory.arc_totals', true), '') NOT LIKE '%"waiting": {"%' THEN
+    IF NOT @extschema@._gravity_memory_may_write_arcs() THEN
         RETURN NULL;
     END IF;
-    PERFORM @extschema@._gravity_memory_settle_arc_totals(true);
+    PERFORM @extschema@._gravity_memory_recount_arcs(ARRAY[NEW.user_id::uuid]);
+    v_state := @extschema@._gravity_memory_unsettled_arcs();
+    PERFORM set_config('gravity_memory.arc_totals', (v_state || jsonb_build_object(
+        'at_once', true, 'waiting', COALESCE(v_state -> 'waiting', '{}') - NEW.user_id))::text, true);
     RETURN NULL;
 EXCEPTION WHEN OTHERS THEN
     RAISE WARNING 'gravity_memory: the totals of an arc were not updated: %', SQLERRM
@@ -1267,7 +1408,7 @@ END
 $_gravity_memory_settle_at_commit$;
 
 COMMENT ON FUNCTION @extschema@._gravity_memory_settle_at_commit() IS
-    'Trigger function: writes the totals of arcs that still wait when the transaction commits.';
+    'Trigger function: recounts an arc whose totals may still wait when the transaction commits.';
 REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_settle_at_commit() FROM PUBLIC;
 
 -- sql/arcs/_gravity_memory_clustered_near.sql
@@ -1385,8 +1526,8 @@ REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_clustered_near(text, text
 
 -- _gravity_memory_link_memories(p_user_id, p_emotion_type, p_memory_ids, p_arc_id): links memories to an arc of their emotion.
 --
--- p_arc_id is the open arc that they join; NULL makes a new automatic one, if any memory needs it. Memories that an arc of this
--- emotion holds already, open or closed, automatic or made by hand, stay where they are. A memory that another
+-- p_arc_id is the open arc that they join; NULL makes a new automatic one, if any memory needs it. Memories that an arc of this user
+-- and emotion holds already, open or closed, automatic or made by hand, stay where they are. A memory that another
 -- transaction is deleting is passed over instead of waited for: that transaction may be waiting for our locks.
 CREATE FUNCTION @extschema@._gravity_memory_link_memories(p_user_id text, p_emotion_type text, p_memory_ids uuid[], p_arc_id uuid)
 RETURNS void
@@ -1416,6 +1557,7 @@ BEGIN
                    OR EXISTS (SELECT
                               FROM @extschema@.memory_arcs AS a
                               WHERE a.id = l.arc_id
+                                AND a.user_id = p_user_id
                                 AND (a.emotion_type = p_emotion_type
                                      OR (COALESCE(a.emotion_type, '') = ''
                                          AND @extschema@._gravity_memory_names_emotion(a.arc_name, p_emotion_type))))))
@@ -1536,6 +1678,9 @@ DECLARE
     v_cluster record;
     v_changed uuid[];
 BEGIN
+    IF NOT @extschema@._gravity_memory_may_write_arcs() THEN
+        RETURN NULL;
+    END IF;
     -- Not in DECLARE: what fails there is not caught below, and the insert would fail with it.
     v_threshold := (@extschema@._gravity_memory_effective_settings() ->> 'arc_gravity_threshold')::double precision;
 
@@ -1543,7 +1688,8 @@ BEGIN
         FOR v_cluster IN
             SELECT n.user_id, n.emotion_type, array_agg(n.id) AS memory_ids, array_agg(n.created_at) AS created_ats
             FROM new_rows AS n
-            WHERE n.gravity_score >= v_threshold AND n.gravity_score < 'Infinity' AND n.emotion_type <> '' AND n.user_id IS NOT NULL
+            WHERE n.gravity_score >= v_threshold AND n.gravity_score < 'Infinity' AND n.emotion_type <> ''
+              AND n.user_id IS NOT NULL AND n.created_at IS NOT NULL
             GROUP BY n.user_id, n.emotion_type
             ORDER BY n.user_id, n.emotion_type
         LOOP
@@ -1554,7 +1700,8 @@ BEGIN
         FOR v_cluster IN
             SELECT o.user_id, o.emotion_type, array_agg(o.id) AS memory_ids, array_agg(o.created_at) AS created_ats
             FROM old_rows AS o
-            WHERE o.gravity_score >= v_threshold AND o.gravity_score < 'Infinity' AND o.emotion_type <> '' AND o.user_id IS NOT NULL
+            WHERE o.gravity_score >= v_threshold AND o.gravity_score < 'Infinity' AND o.emotion_type <> ''
+              AND o.user_id IS NOT NULL AND o.created_at IS NOT NULL
             GROUP BY o.user_id, o.emotion_type
             ORDER BY o.user_id, o.emotion_type
         LOOP
@@ -1562,8 +1709,30 @@ BEGIN
                 v_cluster.user_id, v_cluster.emotion_type, v_cluster.memory_ids, v_cluster.created_ats);
         END LOOP;
     ELSE
-        -- Set differences instead of a join on id: the plan is cached, and a nested loop over two large transition tables
-        -- would be quadratic.
+        -- A changed gravity makes the cluster take its turn, too, even where membership stays: an insert beside it adds to the
+        -- running mean. Set differences instead of a join on id: the plan is cached, and a nested loop over two large
+        -- transition tables would be quadratic.
+        FOR v_cluster IN
+            WITH old_state AS (
+                SELECT o.user_id, o.emotion_type, o.id, o.created_at, o.gravity_score
+                FROM old_rows AS o
+                WHERE o.gravity_score >= v_threshold AND o.gravity_score < 'Infinity' AND o.emotion_type <> ''
+              AND o.user_id IS NOT NULL AND o.created_at IS NOT NULL
+            ), new_state AS (
+                SELECT n.user_id, n.emotion_type, n.id, n.created_at, n.gravity_score
+                FROM new_rows AS n
+                WHERE n.gravity_score >= v_threshold AND n.gravity_score < 'Infinity' AND n.emotion_type <> ''
+              AND n.user_id IS NOT NULL AND n.created_at IS NOT NULL
+            )
+            SELECT c.user_id, c.emotion_type, array_agg(c.id) AS memory_ids, array_agg(c.created_at) AS created_ats
+            FROM ((TABLE old_state EXCEPT TABLE new_state) UNION ALL (TABLE new_state EXCEPT TABLE old_state)) AS c
+            GROUP BY c.user_id, c.emotion_type
+            ORDER BY c.user_id, c.emotion_type
+        LOOP
+            PERFORM @extschema@._gravity_memory_examine_cluster(
+                v_cluster.user_id, v_cluster.emotion_type, v_cluster.memory_ids, v_cluster.created_ats);
+        END LOOP;
+        -- After the clusters are locked, because an insert locks the cluster first and the arc second.
         v_changed := ARRAY(
             SELECT c.id
             FROM (SELECT n.id, n.gravity_score, n.created_at FROM new_rows AS n
@@ -1575,26 +1744,8 @@ BEGIN
                 FROM unnest(v_changed) AS c (id)
                 JOIN @extschema@.memory_arc_associations AS l ON l.memory_id = c.id));
         END IF;
-        FOR v_cluster IN
-            WITH old_state AS (
-                SELECT o.user_id, o.emotion_type, o.id, o.created_at
-                FROM old_rows AS o
-                WHERE o.gravity_score >= v_threshold AND o.gravity_score < 'Infinity' AND o.emotion_type <> '' AND o.user_id IS NOT NULL
-            ), new_state AS (
-                SELECT n.user_id, n.emotion_type, n.id, n.created_at
-                FROM new_rows AS n
-                WHERE n.gravity_score >= v_threshold AND n.gravity_score < 'Infinity' AND n.emotion_type <> '' AND n.user_id IS NOT NULL
-            )
-            SELECT c.user_id, c.emotion_type, array_agg(c.id) AS memory_ids, array_agg(c.created_at) AS created_ats
-            FROM ((TABLE old_state EXCEPT TABLE new_state) UNION ALL (TABLE new_state EXCEPT TABLE old_state)) AS c
-            GROUP BY c.user_id, c.emotion_type
-            ORDER BY c.user_id, c.emotion_type
-        LOOP
-            PERFORM @extschema@._gravity_memory_examine_cluster(
-                v_cluster.user_id, v_cluster.emotion_type, v_cluster.memory_ids, v_cluster.created_ats);
-        END LOOP;
     END IF;
-    PERFORM @extschema@._gravity_memory_settle_arc_totals(false);
+    PERFORM @extschema@._gravity_memory_settle_arc_totals();
     RETURN NULL;
 EXCEPTION WHEN OTHERS THEN
     RAISE WARNING 'gravity_memory: the arcs were not updated after an % on gravity_map: %', TG_OP, SQLERRM
@@ -1900,6 +2051,8 @@ RETURNS SETOF text
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
 AS $_gravity_memory_adoption_mismatches$
     WITH existing AS (
         SELECT t.table_name, c.oid AS table_oid, c.relkind
@@ -1951,6 +2104,14 @@ AS $_gravity_memory_adoption_mismatches$
         FROM wanted AS w
         JOIN pg_attribute AS a ON a.attrelid = w.table_oid AND a.attnum = w.attnum
         WHERE w.column_name = 'embedding' AND w.actual_type = w.type_name AND (a.atttypmod < 0 OR a.atttypmod > 2000)
+        UNION ALL
+        SELECT e.table_name, 150,
+               format('the foreign key %I of %I would refuse the deletion of memories that arcs link: make it ON DELETE CASCADE',
+                      k.conname, e.table_name)
+        FROM existing AS e
+        JOIN pg_constraint AS k ON k.conrelid = e.table_oid AND k.contype = 'f' AND k.confdeltype <> 'c'
+        WHERE e.table_name = 'memory_arc_associations'
+          AND k.confrelid = ANY (ARRAY(SELECT x.table_oid FROM existing AS x WHERE x.table_name IN ('gravity_map', 'memory_arcs')))
         UNION ALL
         SELECT c.table_name, 200,
                format('the name %I belongs to another relation, and %I needs it for an index: rename that relation',
@@ -2017,15 +2178,31 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_release_tables() IS
     'Detaches the tables from the extension, so that they are dumped and kept like any others.';
 REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_release_tables() FROM PUBLIC;
 
+-- sql/setup/_gravity_memory_table_bytes.sql
+
+-- _gravity_memory_table_bytes(p_table_name): the size of one of our tables on disk, its partitions included, without indexes.
+CREATE FUNCTION @extschema@._gravity_memory_table_bytes(p_table_name text)
+RETURNS bigint
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_table_bytes$
+    SELECT pg_table_size(r.relation) + COALESCE((SELECT sum(pg_table_size(t.relid)) FROM pg_partition_tree(r.relation) AS t
+                                                 WHERE t.isleaf AND t.relid <> r.relation), 0)::bigint
+    FROM (SELECT @extschema@._gravity_memory_qualified_name(p_table_name)::regclass AS relation) AS r
+$_gravity_memory_table_bytes$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_table_bytes(text) IS
+    'The bytes of a table of gravity_memory and its partitions.';
+
 -- sql/setup/_gravity_memory_hand_over.sql
 
--- _gravity_memory_hand_over(): makes the owner of gravity_map the owner of our other tables and functions.
+-- _gravity_memory_hand_over(): makes the owner of gravity_map the owner of our other tables and of the SECURITY DEFINER functions.
 --
 -- A SECURITY DEFINER function that writes a table should hold no more power than the table's owner: were it a superuser's, that owner's
--- own triggers would run as superuser. The helpers go with it, because they are executable by their owner only. Tables are
--- handed over when they belong to whoever runs setup, which are those that it made.
--- Returns one row per table, and one for the functions, when there was something to hand over. Where the role may not do that, a
--- WARNING says so and all stays as it is.
+-- own triggers would run as superuser. The other functions stay with whoever installed them, who also calls them; the owner of the
+-- tables is granted EXECUTE. Tables are handed over when they belong to whoever runs setup, which are those that it made.
+-- Returns one row per table and per SECURITY DEFINER function. Where the role may not do that, a WARNING says so and all stays as it is.
 CREATE FUNCTION @extschema@._gravity_memory_hand_over()
 RETURNS TABLE (action text, object text)
 LANGUAGE plpgsql
@@ -2034,8 +2211,7 @@ AS $_gravity_memory_hand_over$
 DECLARE
     v_owner CONSTANT name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid = '@extschema@.gravity_map'::regclass);
     v_table_name text;
-    v_function regprocedure;
-    v_functions integer := 0;
+    v_function record;
 BEGIN
     FOR v_table_name IN
         SELECT t.table_name
@@ -2050,21 +2226,25 @@ BEGIN
     END LOOP;
 
     FOR v_function IN
-        SELECT p.oid
+        SELECT p.oid::regprocedure AS signature, p.proname, p.prosecdef
         FROM pg_proc AS p
         JOIN pg_depend AS d
           ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass
         JOIN pg_extension AS e ON e.oid = d.refobjid
-        WHERE e.extname = 'gravity_memory' AND pg_get_userbyid(p.proowner) <> v_owner
+        WHERE e.extname = 'gravity_memory'
+          AND CASE WHEN p.prosecdef THEN pg_get_userbyid(p.proowner) <> v_owner
+                   ELSE NOT has_function_privilege(v_owner, p.oid, 'EXECUTE') END
+        ORDER BY p.proname
     LOOP
-        EXECUTE format('ALTER FUNCTION %s OWNER TO %I', v_function, v_owner);
-        v_functions := v_functions + 1;
+        IF v_function.prosecdef THEN
+            EXECUTE format('ALTER FUNCTION %s OWNER TO %I', v_function.signature, v_owner);
+            action := 'change owner';
+            object := v_function.proname;
+            RETURN NEXT;
+        ELSE
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', v_function.signature, v_owner);
+        END IF;
     END LOOP;
-    IF v_functions > 0 THEN
-        action := 'change owner';
-        object := format('%s functions', v_functions);
-        RETURN NEXT;
-    END IF;
 EXCEPTION WHEN insufficient_privilege THEN
     RAISE WARNING 'gravity_memory: tables and functions were not handed over to %, who owns gravity_map: %', v_owner, SQLERRM
         USING ERRCODE = SQLSTATE,
@@ -2073,7 +2253,7 @@ END
 $_gravity_memory_hand_over$;
 
 COMMENT ON FUNCTION @extschema@._gravity_memory_hand_over() IS
-    'Gives our tables and functions to the owner of gravity_map.';
+    'Gives our tables and the SECURITY DEFINER functions to the owner of gravity_map.';
 REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_hand_over() FROM PUBLIC;
 
 -- sql/setup/gravity_memory_setup.sql
@@ -2081,7 +2261,7 @@ REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_hand_over() FROM PUBLIC;
 -- gravity_memory_setup(p_build_indexes): creates what is missing and adopts what is there.
 --
 -- Creates missing tables, adds missing columns (no row is touched: defaults are constants or now()), builds missing indexes, makes or
--- mends the triggers, hands new tables and all functions to the owner of gravity_map, and schedules the jobs. CREATE
+-- mends the triggers, hands new tables and the SECURITY DEFINER functions to the owner of gravity_map, and schedules the jobs. CREATE
 -- EXTENSION calls it; call it again after restoring a dump as another role, after gravity_memory_teardown(), or when
 -- something was dropped by accident.
 -- p_build_indexes: true builds all missing indexes now; false builds none; NULL (default) builds them on tables up to
@@ -2093,6 +2273,7 @@ CREATE FUNCTION @extschema@.gravity_memory_setup(p_build_indexes boolean DEFAULT
 RETURNS TABLE (action text, object text)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET quote_all_identifiers = off
 AS $gravity_memory_setup$
 DECLARE
     v_mismatches text[];
@@ -2126,6 +2307,10 @@ BEGIN
         EXECUTE format('CREATE TABLE %s (%s, %s)', @extschema@._gravity_memory_qualified_name(v_object.table_name), v_object.columns,
                        array_to_string(v_object.table_constraints, ', '));
         EXECUTE format('COMMENT ON TABLE %s IS %L', @extschema@._gravity_memory_qualified_name(v_object.table_name), v_object.purpose);
+        IF v_object.table_name = 'gravity_memory_settings' THEN
+            -- Before the table is released: a grant made in an extension's script counts as the extension's, and is not dumped.
+            EXECUTE format('GRANT SELECT ON %s TO PUBLIC', @extschema@._gravity_memory_qualified_name(v_object.table_name));
+        END IF;
         action := 'create table';
         object := v_object.table_name;
         RETURN NEXT;
@@ -2156,7 +2341,7 @@ BEGIN
         FROM @extschema@._gravity_memory_missing_indexes() AS m
         ORDER BY m.table_name, m.index_name
     LOOP
-        IF COALESCE(p_build_indexes, pg_table_size(@extschema@._gravity_memory_qualified_name(v_object.table_name)::regclass) <= v_limit_bytes) THEN
+        IF COALESCE(p_build_indexes, @extschema@._gravity_memory_table_bytes(v_object.table_name) <= v_limit_bytes) THEN
             IF v_object.is_invalid THEN
                 EXECUTE 'DROP INDEX ' || @extschema@._gravity_memory_qualified_name(v_object.index_name);
             END IF;

@@ -21,6 +21,9 @@ DECLARE
     v_state jsonb;
     v_writes bigint;
 BEGIN
+    IF NOT @extschema@._gravity_memory_may_write_arcs() THEN
+        RETURN NULL;
+    END IF;
     IF TG_OP = 'INSERT' THEN
         FOR v_arc IN
             SELECT n.arc_id, count(*)::integer AS members, count(m.gravity_score) AS weighed, sum(m.gravity_score) AS gravity,
@@ -30,10 +33,10 @@ BEGIN
             GROUP BY n.arc_id
             ORDER BY n.arc_id
         LOOP
-            v_state := COALESCE(NULLIF(current_setting('gravity_memory.arc_totals', true), '')::jsonb, '{}');
+            v_state := @extschema@._gravity_memory_unsettled_arcs();
             v_writes := COALESCE((v_state ->> 'writes')::bigint, 0);
             -- An arc that waits for its recount must not be added to: its count is already behind.
-            -- After 100 writes, only arcs that this transaction has not written yet are written at once.
+            -- After 100 writes, only small arcs, and those that this transaction has not written yet, are written at once.
             UPDATE @extschema@.memory_arcs AS a
             SET gravity_center = (CASE WHEN a.memory_count > 0 THEN a.gravity_center * a.memory_count ELSE 0 END + v_arc.gravity)
                                  / (COALESCE(a.memory_count, 0) + v_arc.members),
@@ -43,11 +46,12 @@ BEGIN
                 last_memory_at = GREATEST(a.last_memory_at, v_arc.last_at),
                 updated_at = now()
             WHERE a.id = v_arc.arc_id
-              AND a.arc_name = a.emotion_type || ' arc (auto-created)'
-              AND a.evolution_stage IN ('forming', 'active')
+              -- IS TRUE keeps the planner to the primary key: without statistics it reads all of a partial index instead.
+              AND (a.arc_name = a.emotion_type || ' arc (auto-created)') IS TRUE
+              AND (a.evolution_stage IN ('forming', 'active')) IS TRUE
               AND v_arc.weighed = v_arc.members AND v_arc.gravity < 'Infinity'
               AND NOT COALESCE(v_state -> 'waiting' ? a.id::text, false)
-              AND (v_writes < 100 OR a.updated_at <> now() OR a.memory_count = 0);
+              AND (v_writes < 100 OR a.updated_at <> now() OR a.memory_count < 200);
             IF FOUND THEN
                 PERFORM set_config('gravity_memory.arc_totals',
                                    (v_state || jsonb_build_object('writes', v_writes + 1))::text, true);
@@ -69,7 +73,7 @@ BEGIN
 
     -- Inside another trigger or a cascade there is more to come; whoever is outermost settles, at the latest the commit.
     IF pg_trigger_depth() = 1 THEN
-        PERFORM @extschema@._gravity_memory_settle_arc_totals(false);
+        PERFORM @extschema@._gravity_memory_settle_arc_totals();
     END IF;
     RETURN NULL;
 EXCEPTION WHEN OTHERS THEN

@@ -1,7 +1,7 @@
 -- _gravity_memory_link_memories(p_user_id, p_emotion_type, p_memory_ids, p_arc_id): links memories to an arc of their emotion.
 --
--- p_arc_id is the open arc that they join; NULL makes a new automatic one, if any memory needs it. Memories that an arc of this
--- emotion holds already, open or closed, automatic or made by hand, stay where they are. A memory that another
+-- p_arc_id is the open arc that they join; NULL makes a new automatic one, if any memory needs it. Memories that an arc of this user
+-- and emotion holds already, open or closed, automatic or made by hand, stay where they are. A memory that another
 -- transaction is deleting is passed over instead of waited for: that transaction may be waiting for our locks.
 CREATE FUNCTION @extschema@._gravity_memory_link_memories(p_user_id text, p_emotion_type text, p_memory_ids uuid[], p_arc_id uuid)
 RETURNS void
@@ -31,6 +31,7 @@ BEGIN
                    OR EXISTS (SELECT
                               FROM @extschema@.memory_arcs AS a
                               WHERE a.id = l.arc_id
+                                AND a.user_id = p_user_id
                                 AND (a.emotion_type = p_emotion_type
                                      OR (COALESCE(a.emotion_type, '') = ''
                                          AND @extschema@._gravity_memory_names_emotion(a.arc_name, p_emotion_type))))))

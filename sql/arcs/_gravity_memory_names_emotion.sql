@@ -7,6 +7,7 @@ RETURNS boolean
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $_gravity_memory_names_emotion$
     SELECT CASE
         -- Cheap first test: most names cannot contain the emotion, and an emotion may be kilobytes long.

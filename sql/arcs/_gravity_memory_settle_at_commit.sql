@@ -1,8 +1,9 @@
--- _gravity_memory_settle_at_commit(): deferred constraint trigger function on memory_arc_associations, per row.
+-- _gravity_memory_settle_at_commit(): deferred constraint trigger function on memory_arc_locks, per row that names an arc.
 --
--- Writes the totals that still wait when the transaction commits (see _gravity_memory_settle_arc_totals). The first row's call does the
--- work, the others find nothing. A call before the commit means that constraints are immediate in this transaction (SET CONSTRAINTS): from
--- then on totals never wait, because no call would come at the commit. SECURITY DEFINER for the reason given at _gravity_memory_keep_arc_totals.
+-- Recounts an arc whose totals may still wait when the transaction commits (see _gravity_memory_unsettle_arcs). The event stands on this
+-- private table, so that it is in nobody's way: PostgreSQL refuses TRUNCATE and ALTER TABLE on a table with pending events. A call
+-- before the commit means that constraints are immediate (SET CONSTRAINTS): from then on totals never wait.
+-- SECURITY DEFINER for the reason given at _gravity_memory_keep_arc_totals.
 CREATE FUNCTION @extschema@._gravity_memory_settle_at_commit()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -14,14 +15,16 @@ SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET jit = off
 AS $_gravity_memory_settle_at_commit$
+DECLARE
+    v_state jsonb;
 BEGIN
-    IF COALESCE(current_setting('gravity_memory.arc_totals_wait', true), '') <> 'never' THEN
-        PERFORM set_config('gravity_memory.arc_totals_wait', 'never', true);
-    END IF;
-    IF COALESCE(current_setting('gravity_memory.arc_totals', true), '') NOT LIKE '%"waiting": {"%' THEN
+    IF NOT @extschema@._gravity_memory_may_write_arcs() THEN
         RETURN NULL;
     END IF;
-    PERFORM @extschema@._gravity_memory_settle_arc_totals(true);
+    PERFORM @extschema@._gravity_memory_recount_arcs(ARRAY[NEW.user_id::uuid]);
+    v_state := @extschema@._gravity_memory_unsettled_arcs();
+    PERFORM set_config('gravity_memory.arc_totals', (v_state || jsonb_build_object(
+        'at_once', true, 'waiting', COALESCE(v_state -> 'waiting', '{}') - NEW.user_id))::text, true);
     RETURN NULL;
 EXCEPTION WHEN OTHERS THEN
     RAISE WARNING 'gravity_memory: the totals of an arc were not updated: %', SQLERRM
@@ -31,5 +34,5 @@ END
 $_gravity_memory_settle_at_commit$;
 
 COMMENT ON FUNCTION @extschema@._gravity_memory_settle_at_commit() IS
-    'Trigger function: writes the totals of arcs that still wait when the transaction commits.';
+    'Trigger function: recounts an arc whose totals may still wait when the transaction commits.';
 REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_settle_at_commit() FROM PUBLIC;

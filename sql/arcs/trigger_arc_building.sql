@@ -24,6 +24,9 @@ DECLARE
     v_cluster record;
     v_changed uuid[];
 BEGIN
+    IF NOT @extschema@._gravity_memory_may_write_arcs() THEN
+        RETURN NULL;
+    END IF;
     -- Not in DECLARE: what fails there is not caught below, and the insert would fail with it.
     v_threshold := (@extschema@._gravity_memory_effective_settings() ->> 'arc_gravity_threshold')::double precision;
 
@@ -31,7 +34,8 @@ BEGIN
         FOR v_cluster IN
             SELECT n.user_id, n.emotion_type, array_agg(n.id) AS memory_ids, array_agg(n.created_at) AS created_ats
             FROM new_rows AS n
-            WHERE n.gravity_score >= v_threshold AND n.gravity_score < 'Infinity' AND n.emotion_type <> '' AND n.user_id IS NOT NULL
+            WHERE n.gravity_score >= v_threshold AND n.gravity_score < 'Infinity' AND n.emotion_type <> ''
+              AND n.user_id IS NOT NULL AND n.created_at IS NOT NULL
             GROUP BY n.user_id, n.emotion_type
             ORDER BY n.user_id, n.emotion_type
         LOOP
@@ -42,7 +46,8 @@ BEGIN
         FOR v_cluster IN
             SELECT o.user_id, o.emotion_type, array_agg(o.id) AS memory_ids, array_agg(o.created_at) AS created_ats
             FROM old_rows AS o
-            WHERE o.gravity_score >= v_threshold AND o.gravity_score < 'Infinity' AND o.emotion_type <> '' AND o.user_id IS NOT NULL
+            WHERE o.gravity_score >= v_threshold AND o.gravity_score < 'Infinity' AND o.emotion_type <> ''
+              AND o.user_id IS NOT NULL AND o.created_at IS NOT NULL
             GROUP BY o.user_id, o.emotion_type
             ORDER BY o.user_id, o.emotion_type
         LOOP
@@ -50,8 +55,30 @@ BEGIN
                 v_cluster.user_id, v_cluster.emotion_type, v_cluster.memory_ids, v_cluster.created_ats);
         END LOOP;
     ELSE
-        -- Set differences instead of a join on id: the plan is cached, and a nested loop over two large transition tables
-        -- would be quadratic.
+        -- A changed gravity makes the cluster take its turn, too, even where membership stays: an insert beside it adds to the
+        -- running mean. Set differences instead of a join on id: the plan is cached, and a nested loop over two large
+        -- transition tables would be quadratic.
+        FOR v_cluster IN
+            WITH old_state AS (
+                SELECT o.user_id, o.emotion_type, o.id, o.created_at, o.gravity_score
+                FROM old_rows AS o
+                WHERE o.gravity_score >= v_threshold AND o.gravity_score < 'Infinity' AND o.emotion_type <> ''
+              AND o.user_id IS NOT NULL AND o.created_at IS NOT NULL
+            ), new_state AS (
+                SELECT n.user_id, n.emotion_type, n.id, n.created_at, n.gravity_score
+                FROM new_rows AS n
+                WHERE n.gravity_score >= v_threshold AND n.gravity_score < 'Infinity' AND n.emotion_type <> ''
+              AND n.user_id IS NOT NULL AND n.created_at IS NOT NULL
+            )
+            SELECT c.user_id, c.emotion_type, array_agg(c.id) AS memory_ids, array_agg(c.created_at) AS created_ats
+            FROM ((TABLE old_state EXCEPT TABLE new_state) UNION ALL (TABLE new_state EXCEPT TABLE old_state)) AS c
+            GROUP BY c.user_id, c.emotion_type
+            ORDER BY c.user_id, c.emotion_type
+        LOOP
+            PERFORM @extschema@._gravity_memory_examine_cluster(
+                v_cluster.user_id, v_cluster.emotion_type, v_cluster.memory_ids, v_cluster.created_ats);
+        END LOOP;
+        -- After the clusters are locked, because an insert locks the cluster first and the arc second.
         v_changed := ARRAY(
             SELECT c.id
             FROM (SELECT n.id, n.gravity_score, n.created_at FROM new_rows AS n
@@ -63,26 +90,8 @@ BEGIN
                 FROM unnest(v_changed) AS c (id)
                 JOIN @extschema@.memory_arc_associations AS l ON l.memory_id = c.id));
         END IF;
-        FOR v_cluster IN
-            WITH old_state AS (
-                SELECT o.user_id, o.emotion_type, o.id, o.created_at
-                FROM old_rows AS o
-                WHERE o.gravity_score >= v_threshold AND o.gravity_score < 'Infinity' AND o.emotion_type <> '' AND o.user_id IS NOT NULL
-            ), new_state AS (
-                SELECT n.user_id, n.emotion_type, n.id, n.created_at
-                FROM new_rows AS n
-                WHERE n.gravity_score >= v_threshold AND n.gravity_score < 'Infinity' AND n.emotion_type <> '' AND n.user_id IS NOT NULL
-            )
-            SELECT c.user_id, c.emotion_type, array_agg(c.id) AS memory_ids, array_agg(c.created_at) AS created_ats
-            FROM ((TABLE old_state EXCEPT TABLE new_state) UNION ALL (TABLE new_state EXCEPT TABLE old_state)) AS c
-            GROUP BY c.user_id, c.emotion_type
-            ORDER BY c.user_id, c.emotion_type
-        LOOP
-            PERFORM @extschema@._gravity_memory_examine_cluster(
-                v_cluster.user_id, v_cluster.emotion_type, v_cluster.memory_ids, v_cluster.created_ats);
-        END LOOP;
     END IF;
-    PERFORM @extschema@._gravity_memory_settle_arc_totals(false);
+    PERFORM @extschema@._gravity_memory_settle_arc_totals();
     RETURN NULL;
 EXCEPTION WHEN OTHERS THEN
     RAISE WARNING 'gravity_memory: the arcs were not updated after an % on gravity_map: %', TG_OP, SQLERRM

@@ -11,7 +11,10 @@ SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_missing_indexes$
     SELECT c.index_name, c.table_name,
            format('CREATE%s INDEX %I ON %s %s', u.word, c.index_name, t.name, c.definition),
-           format('CREATE%s INDEX CONCURRENTLY %I ON %s %s', u.word, c.index_name, t.name, c.definition),
+           format('CREATE%s INDEX%s %I ON %s %s', u.word,
+                  -- PostgreSQL builds no index of a partitioned table concurrently.
+                  CASE WHEN (SELECT k.relkind FROM pg_class AS k WHERE k.oid = to_regclass(t.name)) = 'p' THEN '' ELSE ' CONCURRENTLY' END,
+                  c.index_name, t.name, c.definition),
            i.indexrelid IS NOT NULL
     FROM @extschema@.gravity_memory_index_catalogue() AS c
     CROSS JOIN LATERAL (SELECT CASE WHEN c.is_unique THEN ' UNIQUE' ELSE '' END AS word) AS u

@@ -77,10 +77,6 @@ FROM (VALUES
      'AND arc_name = emotion_type || '' arc (auto-created)''',
      'SELECT id FROM memory_arcs WHERE user_id = :user_id AND emotion_type = :emotion_type '
      'AND evolution_stage IN (''forming'', ''active'') AND arc_name = emotion_type || '' arc (auto-created)''', false),
-    ('idx_memory_arcs_evolving', 'memory_arcs', false,
-     '(last_memory_at) WHERE evolution_stage IN (''forming'', ''active'', ''mature'')',
-     'SELECT id FROM memory_arcs WHERE evolution_stage IN (''forming'', ''active'', ''mature'') '
-     'AND last_memory_at <= now() - interval ''7 days''', false),
     ('idx_arc_associations_memory', 'memory_arc_associations', false, '(memory_id)',
      'SELECT count(*) FROM memory_arc_associations WHERE memory_id = :memory_id', true),
     ('idx_arc_associations_arc', 'memory_arc_associations', false, '(arc_id, fusion_strength DESC)',

@@ -7,6 +7,7 @@ RETURNS boolean
 LANGUAGE sql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $_gravity_memory_is_schedule$
     SELECT p_schedule ~ '^\s*([1-9]|[1-5][0-9])\s+seconds?\s*$'
         OR COALESCE((

@@ -1,7 +1,7 @@
 -- gravity_memory_schedule_jobs(): schedules the jobs cleanup-cache and evolve-arcs in pg_cron, or says how to run them elsewhere.
 --
 -- Returns the names of the jobs it created or changed: none when all is as it should be, so it can be called at any time.
--- Where pg_cron is not in this database, a NOTICE says what to run where. It never raises an error: a database
+-- Where pg_cron is not in this database, or a job of that name runs something else, a NOTICE says what to run where. It never raises an error: a database
 -- without its jobs still works.
 CREATE FUNCTION @extschema@.gravity_memory_schedule_jobs()
 RETURNS SETOF text
@@ -11,6 +11,7 @@ AS $gravity_memory_schedule_jobs$
 DECLARE
     v_job record;
     v_is_current boolean;
+    v_is_taken boolean;
     v_cron_database CONSTANT text := current_setting('cron.database_name', true);
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
@@ -35,7 +36,13 @@ BEGIN
             EXECUTE 'SELECT EXISTS (SELECT FROM cron.job AS j WHERE j.jobname = $1 AND j.schedule = $2 AND j.command = $3'
                     ' AND j.database = current_database() AND j.active)'
                 INTO v_is_current USING v_job.job_name, v_job.schedule, v_job.command;
-            IF NOT v_is_current THEN
+            EXECUTE 'SELECT EXISTS (SELECT FROM cron.job AS j WHERE j.jobname = $1 AND j.command <> $2 AND j.username = current_user)'
+                INTO v_is_taken USING v_job.job_name, v_job.command;
+            IF v_is_taken THEN
+                RAISE NOTICE 'gravity_memory: the job % is not scheduled, because a job of that name runs something else. %', v_job.job_name,
+                    format('Under another name, run: SELECT cron.schedule(%L, %L, %L);',
+                           'gravity_memory ' || v_job.job_name, v_job.schedule, v_job.command);
+            ELSIF NOT v_is_current THEN
                 EXECUTE 'SELECT cron.schedule($1, $2, $3)' USING v_job.job_name, v_job.schedule, v_job.command;
                 RETURN QUERY SELECT v_job.job_name;
             END IF;

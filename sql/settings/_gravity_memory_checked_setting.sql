@@ -64,7 +64,8 @@ BEGIN
             WHEN 'list' THEN
                 v_list := CASE
                     WHEN btrim(p_value) = '' THEN '{}'
-                    WHEN btrim(p_value) LIKE '[%' THEN ARRAY(SELECT e FROM jsonb_array_elements_text(p_value::jsonb) AS e)
+                    WHEN btrim(p_value) LIKE '[%' THEN
+                        ARRAY(SELECT CASE jsonb_typeof(e) WHEN 'string' THEN e #>> '{}' END FROM jsonb_array_elements(p_value::jsonb) AS e)
                     WHEN btrim(p_value) LIKE '{%' THEN p_value::text[]
                     ELSE ARRAY(SELECT btrim(e) FROM unnest(string_to_array(p_value, ',')) AS e)
                 END;

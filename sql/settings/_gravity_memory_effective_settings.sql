@@ -1,13 +1,11 @@
 -- _gravity_memory_effective_settings(): the value of every setting in force, as one JSON object of text values.
 --
--- SECURITY DEFINER, because the tagging and notification triggers run as whoever writes a memory, who may hold no more than
--- SELECT and INSERT on gravity_map; the overrides hold no secret, and this function does nothing but read them.
+-- The tagging and notification triggers run as whoever writes a memory, so setup lets everyone read the overrides: no secret.
 -- A database restored without the settings table (pg_dump -t gravity_map) has no overrides: the defaults hold there.
 CREATE FUNCTION @extschema@._gravity_memory_effective_settings()
 RETURNS jsonb
 LANGUAGE plpgsql
 STABLE
-SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_effective_settings$
 DECLARE

@@ -9,6 +9,7 @@ RETURNS TABLE (name text, kind text, default_value text, minimum numeric, maximu
 LANGUAGE sql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $_gravity_memory_setting_definitions$
 VALUES
     -- Tagging.

@@ -8,6 +8,8 @@ RETURNS SETOF text
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
 AS $_gravity_memory_adoption_mismatches$
     WITH existing AS (
         SELECT t.table_name, c.oid AS table_oid, c.relkind
@@ -59,6 +61,14 @@ AS $_gravity_memory_adoption_mismatches$
         FROM wanted AS w
         JOIN pg_attribute AS a ON a.attrelid = w.table_oid AND a.attnum = w.attnum
         WHERE w.column_name = 'embedding' AND w.actual_type = w.type_name AND (a.atttypmod < 0 OR a.atttypmod > 2000)
+        UNION ALL
+        SELECT e.table_name, 150,
+               format('the foreign key %I of %I would refuse the deletion of memories that arcs link: make it ON DELETE CASCADE',
+                      k.conname, e.table_name)
+        FROM existing AS e
+        JOIN pg_constraint AS k ON k.conrelid = e.table_oid AND k.contype = 'f' AND k.confdeltype <> 'c'
+        WHERE e.table_name = 'memory_arc_associations'
+          AND k.confrelid = ANY (ARRAY(SELECT x.table_oid FROM existing AS x WHERE x.table_name IN ('gravity_map', 'memory_arcs')))
         UNION ALL
         SELECT c.table_name, 200,
                format('the name %I belongs to another relation, and %I needs it for an index: rename that relation',

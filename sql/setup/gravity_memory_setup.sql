@@ -1,7 +1,7 @@
 -- gravity_memory_setup(p_build_indexes): creates what is missing and adopts what is there.
 --
 -- Creates missing tables, adds missing columns (no row is touched: defaults are constants or now()), builds missing indexes, makes or
--- mends the triggers, hands new tables and all functions to the owner of gravity_map, and schedules the jobs. CREATE
+-- mends the triggers, hands new tables and the SECURITY DEFINER functions to the owner of gravity_map, and schedules the jobs. CREATE
 -- EXTENSION calls it; call it again after restoring a dump as another role, after gravity_memory_teardown(), or when
 -- something was dropped by accident.
 -- p_build_indexes: true builds all missing indexes now; false builds none; NULL (default) builds them on tables up to
@@ -13,6 +13,7 @@ CREATE FUNCTION @extschema@.gravity_memory_setup(p_build_indexes boolean DEFAULT
 RETURNS TABLE (action text, object text)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET quote_all_identifiers = off
 AS $gravity_memory_setup$
 DECLARE
     v_mismatches text[];
@@ -46,6 +47,10 @@ BEGIN
         EXECUTE format('CREATE TABLE %s (%s, %s)', @extschema@._gravity_memory_qualified_name(v_object.table_name), v_object.columns,
                        array_to_string(v_object.table_constraints, ', '));
         EXECUTE format('COMMENT ON TABLE %s IS %L', @extschema@._gravity_memory_qualified_name(v_object.table_name), v_object.purpose);
+        IF v_object.table_name = 'gravity_memory_settings' THEN
+            -- Before the table is released: a grant made in an extension's script counts as the extension's, and is not dumped.
+            EXECUTE format('GRANT SELECT ON %s TO PUBLIC', @extschema@._gravity_memory_qualified_name(v_object.table_name));
+        END IF;
         action := 'create table';
         object := v_object.table_name;
         RETURN NEXT;
@@ -76,7 +81,7 @@ BEGIN
         FROM @extschema@._gravity_memory_missing_indexes() AS m
         ORDER BY m.table_name, m.index_name
     LOOP
-        IF COALESCE(p_build_indexes, pg_table_size(@extschema@._gravity_memory_qualified_name(v_object.table_name)::regclass) <= v_limit_bytes) THEN
+        IF COALESCE(p_build_indexes, @extschema@._gravity_memory_table_bytes(v_object.table_name) <= v_limit_bytes) THEN
             IF v_object.is_invalid THEN
                 EXECUTE 'DROP INDEX ' || @extschema@._gravity_memory_qualified_name(v_object.index_name);
             END IF;

@@ -32,7 +32,7 @@ VALUES
     ('memory_arc_locks',
      ARRAY['PRIMARY KEY (user_id, emotion_type)'],
      'Whoever looks for clusters of a user and emotion locks the row here, so that concurrent writers see each other''s '
-     'memories. Its rows mean nothing else and may be deleted.'),
+     'memories. A row without an emotion, never seen by others, has an arc recounted at the commit. Rows may be deleted.'),
     ('gravity_memory_settings',
      ARRAY['PRIMARY KEY (name)'],
      'Settings that differ from their defaults; see gravity_memory_set() and gravity_memory_settings().')

@@ -45,10 +45,10 @@ VALUES
     ('trigger_arc_totals_on_truncate', 'memory_arc_associations',
      'CREATE TRIGGER trigger_arc_totals_on_truncate AFTER TRUNCATE ON @extschema@.memory_arc_associations '
      'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_keep_arc_totals()'),
-    ('trigger_arc_totals_at_commit', 'memory_arc_associations',
-     'CREATE CONSTRAINT TRIGGER trigger_arc_totals_at_commit AFTER INSERT OR DELETE OR UPDATE ON '
-     '@extschema@.memory_arc_associations DEFERRABLE INITIALLY DEFERRED '
-     'FOR EACH ROW EXECUTE FUNCTION @extschema@._gravity_memory_settle_at_commit()')
+    ('trigger_arc_totals_at_commit', 'memory_arc_locks',
+     'CREATE CONSTRAINT TRIGGER trigger_arc_totals_at_commit AFTER INSERT ON @extschema@.memory_arc_locks '
+     'DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.emotion_type = ''''::text)) '
+     'EXECUTE FUNCTION @extschema@._gravity_memory_settle_at_commit()')
 $_gravity_memory_trigger_catalogue$;
 
 COMMENT ON FUNCTION @extschema@._gravity_memory_trigger_catalogue() IS
