@@ -1197,7 +1197,7 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_unsettled_arcs() IS
 --
 -- Why totals may wait at all: every UPDATE of an arc leaves a dead version that the same transaction cannot get rid of, and each
 -- further UPDATE walks past all of them. 10,000 single inserts in one transaction took 21 s that way. So totals are written at
--- once for the first 100 writes of a transaction, and for arcs of fewer than 200 members; else an arc waits until its changes reach
+-- once for the first 100 writes of a transaction, and for arcs of fewer than 100 members; else an arc waits until its changes reach
 -- a tenth of its members, or for the commit, or SET CONSTRAINTS ALL IMMEDIATE. When more than 100 arcs wait, the one with the most
 -- changes is recounted, so that the note stays short.
 CREATE FUNCTION @extschema@._gravity_memory_settle_arc_totals()
@@ -1222,7 +1222,7 @@ BEGIN
     ) AS w
     WHERE v_writes < 100
        OR COALESCE((v_state ->> 'at_once')::boolean, false)
-       OR w.members < 200
+       OR w.members < 100
        OR w.changes >= 0.1 * w.members
        OR (w.arcs > 100 AND w.place = 1);
     IF v_due IS NULL THEN
@@ -1334,7 +1334,7 @@ BEGIN
               AND (a.evolution_stage IN ('forming', 'active')) IS TRUE
               AND v_arc.weighed = v_arc.members AND v_arc.gravity < 'Infinity'
               AND NOT COALESCE(v_state -> 'waiting' ? a.id::text, false)
-              AND (v_writes < 100 OR a.updated_at <> now() OR a.memory_count < 200);
+              AND (v_writes < 100 OR a.updated_at <> now() OR a.memory_count < 100);
             IF FOUND THEN
                 PERFORM set_config('gravity_memory.arc_totals',
                                    (v_state || jsonb_build_object('writes', v_writes + 1))::text, true);

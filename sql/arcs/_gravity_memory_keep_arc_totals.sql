@@ -51,7 +51,7 @@ BEGIN
               AND (a.evolution_stage IN ('forming', 'active')) IS TRUE
               AND v_arc.weighed = v_arc.members AND v_arc.gravity < 'Infinity'
               AND NOT COALESCE(v_state -> 'waiting' ? a.id::text, false)
-              AND (v_writes < 100 OR a.updated_at <> now() OR a.memory_count < 200);
+              AND (v_writes < 100 OR a.updated_at <> now() OR a.memory_count < 100);
             IF FOUND THEN
                 PERFORM set_config('gravity_memory.arc_totals',
                                    (v_state || jsonb_build_object('writes', v_writes + 1))::text, true);

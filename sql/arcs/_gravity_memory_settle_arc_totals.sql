@@ -2,7 +2,7 @@
 --
 -- Why totals may wait at all: every UPDATE of an arc leaves a dead version that the same transaction cannot get rid of, and each
 -- further UPDATE walks past all of them. 10,000 single inserts in one transaction took 21 s that way. So totals are written at
--- once for the first 100 writes of a transaction, and for arcs of fewer than 200 members; else an arc waits until its changes reach
+-- once for the first 100 writes of a transaction, and for arcs of fewer than 100 members; else an arc waits until its changes reach
 -- a tenth of its members, or for the commit, or SET CONSTRAINTS ALL IMMEDIATE. When more than 100 arcs wait, the one with the most
 -- changes is recounted, so that the note stays short.
 CREATE FUNCTION @extschema@._gravity_memory_settle_arc_totals()
@@ -27,7 +27,7 @@ BEGIN
     ) AS w
     WHERE v_writes < 100
        OR COALESCE((v_state ->> 'at_once')::boolean, false)
-       OR w.members < 200
+       OR w.members < 100
        OR w.changes >= 0.1 * w.members
        OR (w.arcs > 100 AND w.place = 1);
     IF v_due IS NULL THEN

@@ -1,0 +1,148 @@
+-- The catalogue: what holds for every function, table and trigger of the extension. Runs last: it looks at what the others executed.
+BEGIN;
+\ir support/session.psql
+SELECT EXISTS (SELECT FROM pg_available_extensions AS a WHERE a.name = 'plpgsql_check') AS has_plpgsql_check \gset
+\if :has_plpgsql_check
+    SELECT plan(22);
+\else
+    SELECT plan(20);
+\endif
+-- Other files' savepoints may have created objects; this one looks at the extension as it is installed.
+CREATE TEMPORARY VIEW extension_function AS
+SELECT p.oid, p.proname::text AS name, p.oid::regprocedure::text AS signature, p.proowner, p.prosecdef, p.proconfig, p.proacl, p.prolang, p.prorettype,
+       p.proname !~ '^_' AS is_public
+FROM pg_proc AS p
+JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass
+JOIN pg_extension AS e ON e.oid = d.refobjid
+WHERE e.extname = 'gravity_memory';
+
+-- Functions.
+
+SELECT cmp_ok((SELECT count(*) FROM extension_function), '>', 40::bigint, 'the functions of the extension are found');
+SELECT is_empty($$SELECT f.signature FROM extension_function AS f WHERE COALESCE(obj_description(f.oid, 'pg_proc'), '') !~ '^.{20,}\.$'$$,
+                'every function has a comment, a sentence');
+SELECT is_empty($$SELECT f.signature FROM extension_function AS f WHERE NOT COALESCE('search_path=pg_catalog, pg_temp' = ANY (f.proconfig), false)$$,
+                'every function pins its search_path');
+SELECT is_empty($$SELECT f.signature FROM extension_function AS f JOIN pg_language AS l ON l.oid = f.prolang WHERE l.lanname NOT IN ('sql', 'plpgsql')$$,
+                'every function is written in SQL or PL/pgSQL');
+SELECT is_empty(
+    $$SELECT f.signature, d.refobjid::regclass FROM extension_function AS f
+      JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_class'::regclass$$,
+    'no function depends on a table, so a dump can be restored in any order');
+
+-- Rights.
+
+SELECT bag_eq(
+    'SELECT f.name FROM extension_function AS f WHERE f.prosecdef',
+    ARRAY['_gravity_memory_keep_arc_totals', '_gravity_memory_settle_at_commit', 'trigger_arc_building'],
+    'three functions run with their owner''s rights, and no others');
+-- A function without an ACL is everybody's.
+CREATE TEMPORARY VIEW public_function AS
+SELECT f.* FROM extension_function AS f
+WHERE EXISTS (SELECT FROM aclexplode(COALESCE(f.proacl, acldefault('f', f.proowner))) AS a WHERE a.grantee = 0 AND a.privilege_type = 'EXECUTE');
+SELECT is_empty('SELECT f.name FROM public_function AS f WHERE f.prosecdef', 'and nobody else may execute those');
+SELECT bag_eq(
+    'SELECT f.name FROM public_function AS f',
+    ARRAY['_gravity_memory_adoption_mismatches', '_gravity_memory_checked_setting', '_gravity_memory_column_catalogue', '_gravity_memory_default_settings',
+          '_gravity_memory_effective_settings', '_gravity_memory_embedding_dimensions', '_gravity_memory_is_schedule', '_gravity_memory_job_catalogue', '_gravity_memory_may_notify',
+          '_gravity_memory_missing_indexes', '_gravity_memory_names_emotion', '_gravity_memory_notify', '_gravity_memory_qualified_name', '_gravity_memory_setting_definitions',
+          '_gravity_memory_table_bytes', '_gravity_memory_table_catalogue', '_gravity_memory_trigger_catalogue', '_gravity_memory_unsettled_arcs',
+          '_gravity_memory_vector_schema', 'auto_tag_high_gravity',
+          'gravity_memory_index_catalogue', 'gravity_memory_index_ddl', 'gravity_memory_settings', 'notify_arc_created', 'notify_memory_created'],
+    'everybody may execute what reads, and the triggers that run as the writer');
+SELECT bag_eq(
+    'SELECT f.name FROM extension_function AS f EXCEPT SELECT f.name FROM public_function AS f',
+    ARRAY['_gravity_memory_clustered_near', '_gravity_memory_examine_cluster', '_gravity_memory_hand_over', '_gravity_memory_keep_arc_totals', '_gravity_memory_link_memories',
+          '_gravity_memory_lock_cluster', '_gravity_memory_may_write_arcs', '_gravity_memory_open_automatic_arc', '_gravity_memory_recount_arcs', '_gravity_memory_release_tables',
+          '_gravity_memory_settle_arc_totals', '_gravity_memory_settle_at_commit', '_gravity_memory_unsettle_arcs', 'cleanup_old_cache',
+          'gravity_memory_evolve_arcs', 'gravity_memory_rebuild_arcs', 'gravity_memory_reset', 'gravity_memory_schedule_jobs', 'gravity_memory_set',
+          'gravity_memory_setup', 'gravity_memory_teardown', 'gravity_memory_unschedule_jobs', 'trigger_arc_building'],
+    'only who is granted it may execute what writes or administers');
+SELECT is_empty(
+    $$SELECT f.signature, a.grantee::regrole FROM extension_function AS f CROSS JOIN LATERAL aclexplode(f.proacl) AS a WHERE a.grantee NOT IN (0, f.proowner)$$,
+    'and it is granted to nobody by default');
+
+-- Tables and triggers.
+
+SELECT is_empty(
+    $$SELECT pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
+      WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'gravity_memory' AND d.classid <> 'pg_proc'::regclass$$,
+    'functions are the only members of the extension: no table, index, sequence or type');
+SELECT bag_eq(
+    'SELECT t.table_name FROM _gravity_memory_table_catalogue() AS t WHERE to_regclass(quote_ident(t.table_name)) IS NOT NULL',
+    ARRAY['gravity_map', 'memory_arcs', 'memory_arc_associations', 'consciousness_cache', 'active_sessions', 'pattern_matrix', 'memory_arc_locks',
+          'gravity_memory_settings'],
+    'the six tables of the application, the locks and the settings are there');
+SELECT is_empty(
+    $$SELECT t.table_name FROM _gravity_memory_table_catalogue() AS t
+      WHERE COALESCE(obj_description(to_regclass(quote_ident(t.table_name)), 'pg_class'), '') !~ '^.{20,}\.$'$$,
+    'every table has a comment');
+-- pg_get_triggerdef() leaves out the schema of a function that the search_path finds.
+CREATE FUNCTION pg_temp.trigger_definition(p_trigger oid) RETURNS text LANGUAGE sql SET search_path = pg_catalog
+AS $trigger_definition$ SELECT pg_get_triggerdef(p_trigger) $trigger_definition$;
+SELECT bag_eq(
+    $$SELECT t.tgname::text, t.tgrelid::regclass::text, pg_temp.trigger_definition(t.oid), t.tgenabled::text
+      FROM pg_trigger AS t JOIN extension_function AS f ON f.oid = t.tgfoid$$,
+    $$SELECT c.trigger_name, c.table_name, c.definition, 'O' FROM _gravity_memory_trigger_catalogue() AS c$$,
+    'the triggers are those of the catalogue, as it defines them, and enabled');
+SELECT is_empty(
+    $$SELECT v.* FROM (VALUES ('trigger_auto_tag_high_gravity', 'auto_tag_high_gravity'), ('trigger_notify_memory_created', 'notify_memory_created'),
+                              ('trigger_arc_building', 'trigger_arc_building')) AS v (trigger_name, function_name)
+      EXCEPT
+      SELECT t.tgname, f.name FROM pg_trigger AS t JOIN extension_function AS f ON f.oid = t.tgfoid WHERE t.tgrelid = 'gravity_map'::regclass$$,
+    'the specification''s three triggers stand on gravity_map with its functions');
+SELECT is((SELECT e.extversion FROM pg_extension AS e WHERE e.extname = 'gravity_memory'),
+          (SELECT a.default_version FROM pg_available_extensions AS a WHERE a.name = 'gravity_memory'), 'the installed version is the current one');
+
+-- Executed by the tests. The counters of a session arrive when it ends, which may take a moment.
+
+SELECT is(current_setting('track_functions'), 'all', 'PostgreSQL counts the calls of functions in this database');
+CREATE TEMPORARY VIEW never_called AS
+SELECT f.* FROM extension_function AS f WHERE COALESCE(pg_stat_get_function_calls(f.oid), 0) = 0;
+DO $wait$
+BEGIN
+    FOR i IN 1 .. 50 LOOP
+        PERFORM pg_stat_clear_snapshot();
+        EXIT WHEN NOT EXISTS (SELECT FROM never_called);
+        PERFORM pg_sleep(0.1);
+    END LOOP;
+END
+$wait$;
+SELECT is_empty('SELECT f.signature FROM never_called AS f WHERE f.is_public AND f.prorettype <> ''trigger''::regtype', 'every public function was executed by a test');
+SELECT is_empty('SELECT f.signature FROM never_called AS f WHERE f.prorettype = ''trigger''::regtype', 'and every trigger function');
+SELECT is_empty('SELECT f.signature FROM never_called AS f WHERE NOT f.is_public AND f.prorettype <> ''trigger''::regtype', 'and every helper');
+
+-- Static analysis.
+
+\if :has_plpgsql_check
+    CREATE EXTENSION IF NOT EXISTS plpgsql_check;
+    SELECT to_regnamespace('cron') IS NULL AS lacks_pg_cron \gset
+    \if :lacks_pg_cron
+        -- What our functions use of pg_cron, with pg_cron's types, so that those statements can be checked here too.
+        CREATE SCHEMA cron;
+        CREATE TABLE cron.job (jobid bigint, schedule text, command text, database text, username text, active boolean, jobname text);
+        CREATE FUNCTION cron.schedule(job_name text, schedule text, command text) RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint';
+        CREATE FUNCTION cron.unschedule(job_id bigint) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+    \endif
+    SELECT is_empty(
+        $$SELECT f.signature, c.lineno, c.level, c.message, c.query
+          FROM extension_function AS f JOIN pg_language AS l ON l.oid = f.prolang
+          CROSS JOIN LATERAL plpgsql_check_function_tb(f.oid, fatal_errors => false) AS c
+          WHERE l.lanname = 'plpgsql' AND f.prorettype <> 'trigger'::regtype$$,
+        'plpgsql_check finds nothing in the functions');
+    -- A function with triggers for several events is checked once for each; the transition tables that one event lacks are named too,
+    -- because the branches of the other events use them.
+    SELECT is_empty(
+        $$SELECT f.signature, t.tgname, c.lineno, c.level, c.message, c.query
+          FROM extension_function AS f JOIN pg_trigger AS t ON t.tgfoid = f.oid
+          CROSS JOIN LATERAL (SELECT bool_or(o.tgnewtable IS NOT NULL OR o.tgoldtable IS NOT NULL) AS has_tables
+                              FROM pg_trigger AS o WHERE o.tgfoid = f.oid) AS h
+          CROSS JOIN LATERAL plpgsql_check_function_tb(f.oid, t.tgrelid, fatal_errors => false,
+              oldtable => CASE WHEN h.has_tables THEN 'old_rows' END, newtable => CASE WHEN h.has_tables THEN 'new_rows' END) AS c$$,
+        'nor in the trigger functions, each with its table and transition tables');
+\else
+    SELECT diag('plpgsql_check is not available on this server: its findings are tested where it is (PostgreSQL 15 of Debian 12)');
+\endif
+
+SELECT * FROM finish();
+ROLLBACK;

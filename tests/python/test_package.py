@@ -1,0 +1,137 @@
+"""What is released is what sql/ builds, says which version it is, and installs from PGXN's archive."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devtools import REPO
+from devtools.extension import copy_sources, make_command
+from devtools.metadata import control_version, metadata_problems
+from devtools.process import clean_environment, run
+from devtools.servers import Server
+
+NAME = "gravity_memory"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def folder(server: Server) -> Iterator[Path]:
+    """A folder that the server's installation, which may live in a root folder of its own, can see."""
+    path = Path(server.installation.run) / f"package-{os.getpid()}-{next(_numbers)}"
+    path.mkdir()
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def archive(folder: Path) -> Path:
+    """What `make dist` makes of these files, committed to a repository of their own."""
+    checkout = folder / "checkout"
+    ignored = shutil.ignore_patterns(".git", "__pycache__", "build", "*.zip", ".hypothesis", ".*_cache")
+    shutil.copytree(REPO, checkout, ignore=ignored)
+    # An export of the sources has no repository, and the tests run there too.
+    git = ["git", "-c", "user.name=tests", "-c", "user.email=tests@example.org", "-c", "init.defaultBranch=main"]
+    for arguments in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message=all", "--no-gpg-sign"]):
+        run([*git, *arguments], doing="git", cwd=checkout, env={"HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"})
+    run(["make", "--silent", "dist"], doing="make dist", cwd=checkout, env={"HOME": str(folder)})
+    return checkout / f"{NAME}-{control_version(REPO)}.zip"
+
+
+def installed(server: Server, source: Path, folder: Path) -> dict[str, bytes]:
+    """The files that `make install DESTDIR=...` puts into the extension folder; fails when there are others."""
+    target = folder / "destination"
+    command = make_command(server.installation, source)
+    run(
+        [*command, f"DESTDIR={server.installation.inside(target)}", "install"],
+        doing="make install",
+        cwd=Path("/"),
+    )
+    files = [path for path in target.rglob("*") if not path.is_dir()]
+    assert {path.parent.name for path in files} == {"extension"}
+    return {path.name: path.read_bytes() for path in files}
+
+
+def shipped() -> dict[str, bytes]:
+    """The control file and every versioned script of the checkout."""
+    paths = [REPO / f"{NAME}.control", *REPO.glob(f"{NAME}--*.sql")]
+    return {path.name: path.read_bytes() for path in paths}
+
+
+def test_make_builds_exactly_the_script_that_is_committed(tmp_path: Path) -> None:
+    source = copy_sources(tmp_path)
+    name = f"{NAME}--{control_version(REPO)}.sql"
+    (source / name).unlink()
+    # PGXS is not needed for it: no PostgreSQL has to be installed where it is built.
+    run(["make", "--silent", "-C", source, "PG_CONFIG=/nonexistent"], doing="make")
+    assert (source / name).read_bytes() == (REPO / name).read_bytes()
+
+
+def test_check_script_notices_a_script_that_sql_does_not_build(tmp_path: Path) -> None:
+    source = copy_sources(tmp_path)
+    command = ["make", "--silent", "-C", str(source), "check-script"]
+    assert subprocess.run(command, env=clean_environment(), capture_output=True, check=False).returncode == 0
+    with (source / f"{NAME}--{control_version(REPO)}.sql").open("a") as script:
+        script.write("-- by hand\n")
+    failed = subprocess.run(command, env=clean_environment(), capture_output=True, check=False)
+    assert failed.returncode != 0
+    assert b"run make" in failed.stderr
+
+
+def test_every_object_in_sql_is_part_of_the_script() -> None:
+    listed = [
+        line.split("#")[0].strip()
+        for line in (REPO / "sql/load_order.txt").read_text().splitlines()
+        if line.split("#")[0].strip()
+    ]
+    assert sorted(listed) == sorted(str(path.relative_to(REPO / "sql")) for path in (REPO / "sql").rglob("*.sql"))
+
+
+def test_the_metadata_agree_with_the_control_file() -> None:
+    assert metadata_problems(REPO) == []
+    meta = json.loads((REPO / "META.json").read_text())
+    assert meta["version"] == meta["provides"][NAME]["version"] == control_version(REPO)
+
+
+def test_the_server_offers_the_version_of_the_control_file(server: Server) -> None:
+    with server.connect() as connection:
+        row = connection.execute(
+            "SELECT default_version, comment FROM pg_available_extensions WHERE name = %s", (NAME,)
+        ).fetchone()
+    assert row is not None
+    assert row[0] == control_version(REPO)
+    assert row[1]
+
+
+def test_make_install_installs_the_control_file_and_the_scripts_and_nothing_else(server: Server, folder: Path) -> None:
+    assert installed(server, copy_sources(folder), folder) == shipped()
+
+
+def test_pgxns_archive_holds_what_pgxn_asks_for(archive: Path) -> None:
+    version = control_version(REPO)
+    with zipfile.ZipFile(archive) as opened:
+        names = opened.namelist()
+        prefix = f"{NAME}-{version}/"
+        assert all(name.startswith(prefix) for name in names)
+        inside = {name.removeprefix(prefix) for name in names}
+        meta = json.loads(opened.read(f"{prefix}META.json"))
+    assert {"META.json", "Makefile", f"{NAME}.control", f"{NAME}--{version}.sql", "README.md", "LICENSE"} <= inside
+    assert "sql/load_order.txt" in inside
+    for provided in meta["provides"].values():
+        assert {provided["file"], provided["docfile"]} <= inside
+    assert not [name for name in inside if name.startswith(".git/") or name.endswith((".pyc", ".zip"))]
+
+
+def test_the_extension_installs_from_pgxns_archive(server: Server, folder: Path, archive: Path) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(folder)
+    source = folder / f"{NAME}-{control_version(REPO)}"
+    assert installed(server, source, folder) == shipped()
