@@ -207,6 +207,7 @@ DECLARE
     v_interval interval;
     v_list text[];
     v_allowed text;
+    v_checked text;
 BEGIN
     SELECT d.* INTO v_definition
     FROM @extschema@._gravity_memory_setting_definitions() AS d
@@ -240,21 +241,18 @@ BEGIN
                    OR (v_definition.kind = 'integer' AND v_number <> trunc(v_number)) THEN
                     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'out of range';
                 END IF;
-                IF v_definition.kind = 'integer' THEN
-                    RETURN v_number::bigint::text;
-                END IF;
-                RETURN trim_scale(v_number)::text;
+                v_checked := trim_scale(v_number)::text;
             WHEN 'interval' THEN
                 v_interval := p_value::interval;
                 IF v_interval <= interval '0' OR v_interval > interval '1000 years' THEN
                     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'out of range';
                 END IF;
-                RETURN btrim(p_value);
+                v_checked := btrim(p_value);
             WHEN 'choice' THEN
                 IF lower(btrim(p_value)) <> ALL (v_definition.choices) THEN
                     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'not a choice';
                 END IF;
-                RETURN lower(btrim(p_value));
+                v_checked := lower(btrim(p_value));
             WHEN 'list' THEN
                 v_list := CASE
                     WHEN btrim(p_value) = '' THEN '{}'
@@ -266,24 +264,25 @@ BEGIN
                 IF array_ndims(v_list) > 1 OR array_position(v_list, NULL) IS NOT NULL OR array_position(v_list, '') IS NOT NULL THEN
                     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'bad list';
                 END IF;
-                RETURN v_list::text;
+                v_checked := v_list::text;
             WHEN 'pattern' THEN
                 -- A pattern that matches nothing at all ('') would match every memory.
                 IF '' ~* p_value THEN
                     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'matches everything';
                 END IF;
-                RETURN p_value;
+                v_checked := p_value;
             WHEN 'schedule' THEN
                 IF NOT @extschema@._gravity_memory_is_schedule(p_value) THEN
                     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'bad schedule';
                 END IF;
-                RETURN btrim(p_value);
+                v_checked := btrim(p_value);
         END CASE;
     EXCEPTION WHEN data_exception OR syntax_error_or_access_rule_violation THEN
         RAISE EXCEPTION 'invalid value for gravity_memory setting %: %', p_name, COALESCE(quote_literal(left(p_value, 200)), 'NULL')
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = format('It takes %s. The default is %L.', v_allowed, v_definition.default_value);
     END;
+    RETURN v_checked;
 END
 $_gravity_memory_checked_setting$;
 
@@ -350,9 +349,15 @@ DECLARE
     v_job record;
     v_is_current boolean;
     v_is_taken boolean;
-    v_cron_database CONSTANT text := current_setting('cron.database_name', true);
+    v_cron_database text;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
+        BEGIN
+            v_cron_database := current_setting('cron.database_name', true);
+        EXCEPTION WHEN insufficient_privilege THEN
+            -- pg_cron shows it to superusers and pg_read_all_settings only; the advice is more general then.
+            v_cron_database := NULL;
+        END;
         FOR v_job IN SELECT c.* FROM @extschema@._gravity_memory_job_catalogue() AS c LOOP
             RAISE NOTICE 'gravity_memory: the job % is not scheduled, pg_cron is not in this database. %', v_job.job_name,
                 CASE
@@ -372,7 +377,7 @@ BEGIN
     FOR v_job IN SELECT c.* FROM @extschema@._gravity_memory_job_catalogue() AS c LOOP
         BEGIN
             EXECUTE 'SELECT EXISTS (SELECT FROM cron.job AS j WHERE j.jobname = $1 AND j.schedule = $2 AND j.command = $3'
-                    ' AND j.database = current_database() AND j.active)'
+                    ' AND j.database = current_database())'
                 INTO v_is_current USING v_job.job_name, v_job.schedule, v_job.command;
             EXECUTE 'SELECT EXISTS (SELECT FROM cron.job AS j WHERE j.jobname = $1 AND j.command <> $2 AND j.username = current_user)'
                 INTO v_is_taken USING v_job.job_name, v_job.command;
@@ -1145,8 +1150,11 @@ BEGIN
                max(m.gravity_score) FILTER (WHERE m.gravity_score < 'Infinity') AS peak_gravity,
                min(m.created_at) AS first_memory_at, max(m.created_at) AS last_memory_at
         FROM unnest(p_arc_ids) AS k (arc_id)
-        LEFT JOIN @extschema@.memory_arc_associations AS l ON l.arc_id = k.arc_id
-        LEFT JOIN @extschema@.gravity_map AS m ON m.id = l.memory_id
+        -- OFFSET 0 keeps these lookups; see _gravity_memory_link_memories.
+        LEFT JOIN LATERAL (SELECT t.memory_id FROM @extschema@.memory_arc_associations AS t WHERE t.arc_id = k.arc_id OFFSET 0) AS l
+               ON true
+        LEFT JOIN LATERAL (SELECT g.id, g.gravity_score, g.created_at FROM @extschema@.gravity_map AS g WHERE g.id = l.memory_id OFFSET 0) AS m
+               ON true
         GROUP BY k.arc_id
     ) AS t
     WHERE a.id = t.arc_id
@@ -1180,11 +1188,11 @@ DECLARE
     v_note CONSTANT text := current_setting('gravity_memory.arc_totals', true);
 BEGIN
     IF COALESCE(v_note, '') = '' THEN
-        RETURN '{}';
+        RETURN '{}'::jsonb;
     END IF;
     RETURN v_note::jsonb;
 EXCEPTION WHEN data_exception THEN
-    RETURN '{}';
+    RETURN '{}'::jsonb;
 END
 $_gravity_memory_unsettled_arcs$;
 
@@ -1283,8 +1291,9 @@ REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_unsettle_arcs(uuid[]) FRO
 
 -- _gravity_memory_keep_arc_totals(): trigger function, AFTER INSERT, UPDATE, DELETE and TRUNCATE on memory_arc_associations, per statement.
 --
--- Whoever links or unlinks a memory, the application included, the arc's totals follow. New members of an automatic arc are
--- added to its running mean, so that the cost of a link does not grow with the arc; all else is recounted.
+-- Whoever links or unlinks a memory, the application included, the arc's totals follow. New members of an open arc are added to
+-- its running mean, so that the cost of a link does not grow with the arc; all else is recounted, and so is an arc made by hand
+-- that was never counted before.
 -- SECURITY DEFINER, because a writer who may only insert memories links them through trigger_arc_building(), and because deleting a
 -- memory cascades here. It writes nothing but totals computed from the tables.
 -- A fault is a WARNING: the link, or the deletion of a memory, stands.
@@ -1312,7 +1321,9 @@ BEGIN
             SELECT n.arc_id, count(*)::integer AS members, count(m.gravity_score) AS weighed, sum(m.gravity_score) AS gravity,
                    max(m.gravity_score) AS peak, min(m.created_at) AS first_at, max(m.created_at) AS last_at
             FROM new_rows AS n
-            JOIN @extschema@.gravity_map AS m ON m.id = n.memory_id
+            -- OFFSET 0 keeps this a lookup by id: to statistics gathered during a long load the table is empty, and a join reads it all.
+            CROSS JOIN LATERAL (SELECT g.gravity_score, g.created_at FROM @extschema@.gravity_map AS g WHERE g.id = n.memory_id OFFSET 0)
+                AS m
             GROUP BY n.arc_id
             ORDER BY n.arc_id
         LOOP
@@ -1330,7 +1341,8 @@ BEGIN
                 updated_at = now()
             WHERE a.id = v_arc.arc_id
               -- IS TRUE keeps the planner to the primary key: without statistics it reads all of a partial index instead.
-              AND (a.arc_name = a.emotion_type || ' arc (auto-created)') IS TRUE
+              AND (a.arc_name = a.emotion_type || ' arc (auto-created)' OR (a.memory_count > 0 AND a.first_memory_at IS NOT NULL))
+                  IS TRUE
               AND (a.evolution_stage IN ('forming', 'active')) IS TRUE
               AND v_arc.weighed = v_arc.members AND v_arc.gravity < 'Infinity'
               AND NOT COALESCE(v_state -> 'waiting' ? a.id::text, false)
@@ -1527,8 +1539,8 @@ REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_clustered_near(text, text
 -- _gravity_memory_link_memories(p_user_id, p_emotion_type, p_memory_ids, p_arc_id): links memories to an arc of their emotion.
 --
 -- p_arc_id is the open arc that they join; NULL makes a new automatic one, if any memory needs it. Memories that an arc of this user
--- and emotion holds already, open or closed, automatic or made by hand, stay where they are. A memory that another
--- transaction is deleting is passed over instead of waited for: that transaction may be waiting for our locks.
+-- and emotion holds already, open or closed, automatic or made by hand, stay where they are. A memory that another transaction
+-- holds locked is waited for half a second and then passed over: a transaction that deletes it may be waiting for our locks.
 CREATE FUNCTION @extschema@._gravity_memory_link_memories(p_user_id text, p_emotion_type text, p_memory_ids uuid[], p_arc_id uuid)
 RETURNS void
 LANGUAGE plpgsql
@@ -1536,23 +1548,23 @@ SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_link_memories$
 DECLARE
     v_memory_ids uuid[];
+    v_free uuid[];
+    v_lock_timeout CONSTANT text := current_setting('lock_timeout');
     v_gravity double precision;
     v_arc_id uuid;
     v_fusion_strength CONSTANT double precision :=
         (@extschema@._gravity_memory_effective_settings() ->> 'arc_fusion_strength')::double precision;
 BEGIN
-    -- Links are looked up by memory, never by arc, which may have many. For those of p_arc_id the arc itself is not read: in a
-    -- long transaction it has many dead versions.
-    SELECT array_agg(m.id), avg(m.gravity_score)
-    INTO v_memory_ids, v_gravity
-    FROM (
-        SELECT g.id, g.gravity_score
-        FROM unnest(p_memory_ids) AS p (id)
-        JOIN @extschema@.gravity_map AS g ON g.id = p.id
-        WHERE NOT EXISTS (
+    -- Links are looked up by memory, never by arc, which may have many; OFFSET 0 keeps them from being joined, because to statistics
+    -- gathered during a long load the tables are empty, and a join reads all of them. For links to p_arc_id the arc itself is not
+    -- read: in a long transaction it has many dead versions.
+    v_memory_ids := ARRAY(
+        SELECT g.id
+        FROM @extschema@.gravity_map AS g
+        WHERE g.id = ANY (p_memory_ids) AND NOT EXISTS (
             SELECT
             FROM @extschema@.memory_arc_associations AS l
-            WHERE l.memory_id = p.id
+            WHERE l.memory_id = g.id
               AND (l.arc_id = p_arc_id
                    OR EXISTS (SELECT
                               FROM @extschema@.memory_arcs AS a
@@ -1560,17 +1572,32 @@ BEGIN
                                 AND a.user_id = p_user_id
                                 AND (a.emotion_type = p_emotion_type
                                      OR (COALESCE(a.emotion_type, '') = ''
-                                         AND @extschema@._gravity_memory_names_emotion(a.arc_name, p_emotion_type))))))
-        FOR KEY SHARE OF g SKIP LOCKED
-    ) AS m;
-    IF v_memory_ids IS NULL THEN
+                                         AND @extschema@._gravity_memory_names_emotion(a.arc_name, p_emotion_type)))))
+            OFFSET 0));
+    IF v_memory_ids = '{}' THEN
         RETURN;
     END IF;
+
+    v_free := ARRAY(SELECT g.id FROM @extschema@.gravity_map AS g WHERE g.id = ANY (v_memory_ids) FOR KEY SHARE SKIP LOCKED);
+    IF cardinality(v_free) < cardinality(v_memory_ids) THEN
+        BEGIN
+            PERFORM set_config('lock_timeout', '500ms', true);
+            v_free := ARRAY(SELECT g.id FROM @extschema@.gravity_map AS g WHERE g.id = ANY (v_memory_ids) FOR KEY SHARE);
+            PERFORM set_config('lock_timeout', v_lock_timeout, true);
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+            -- Leaving the block put lock_timeout back. What was free at first is linked.
+            NULL;
+        END;
+        IF v_free = '{}' THEN
+            RETURN;
+        END IF;
+    END IF;
+    v_gravity := (SELECT avg(g.gravity_score) FROM @extschema@.gravity_map AS g WHERE g.id = ANY (v_free));
 
     v_arc_id := COALESCE(p_arc_id, @extschema@._gravity_memory_open_automatic_arc(p_user_id, p_emotion_type, v_gravity));
     INSERT INTO @extschema@.memory_arc_associations (memory_id, arc_id, user_id, fusion_strength, created_at)
     SELECT u.id, v_arc_id, p_user_id, v_fusion_strength, now()
-    FROM unnest(v_memory_ids) AS u (id)
+    FROM unnest(v_free) AS u (id)
     ON CONFLICT DO NOTHING;
 END
 $_gravity_memory_link_memories$;
@@ -1634,9 +1661,14 @@ BEGIN
             EXCEPT
             SELECT unnest(v_clustered));
         IF v_leaving <> '{}' THEN
+            -- A link that another transaction is removing is left to it: that transaction may be waiting for our locks.
             -- IS TRUE keeps the planner from looking the links up by arc, which may have many.
             DELETE FROM @extschema@.memory_arc_associations AS l
-            WHERE l.memory_id = ANY (v_leaving) AND (l.arc_id = v_automatic_arc_id) IS TRUE;
+            WHERE l.ctid = ANY (ARRAY(
+                SELECT k.ctid
+                FROM @extschema@.memory_arc_associations AS k
+                WHERE k.memory_id = ANY (v_leaving) AND (k.arc_id = v_automatic_arc_id) IS TRUE
+                FOR UPDATE SKIP LOCKED));
         END IF;
     END IF;
 
@@ -1742,7 +1774,7 @@ BEGIN
             PERFORM @extschema@._gravity_memory_recount_arcs(ARRAY(
                 SELECT DISTINCT l.arc_id
                 FROM unnest(v_changed) AS c (id)
-                JOIN @extschema@.memory_arc_associations AS l ON l.memory_id = c.id));
+                CROSS JOIN LATERAL (SELECT a.arc_id FROM @extschema@.memory_arc_associations AS a WHERE a.memory_id = c.id OFFSET 0) AS l));
         END IF;
     END IF;
     PERFORM @extschema@._gravity_memory_settle_arc_totals();
@@ -1909,7 +1941,7 @@ AS $_gravity_memory_notify$
 DECLARE
     c_longest_payload CONSTANT integer := 7999;
     v_payload text := p_payload::text;
-    v_dropped text[] := '{}';
+    v_dropped text[] := ARRAY[]::text[];
 BEGIN
     WHILE octet_length(v_payload) > c_longest_payload LOOP
         SELECT v_dropped || e.key INTO STRICT v_dropped

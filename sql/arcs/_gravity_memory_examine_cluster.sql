@@ -51,9 +51,14 @@ BEGIN
             EXCEPT
             SELECT unnest(v_clustered));
         IF v_leaving <> '{}' THEN
+            -- A link that another transaction is removing is left to it: that transaction may be waiting for our locks.
             -- IS TRUE keeps the planner from looking the links up by arc, which may have many.
             DELETE FROM @extschema@.memory_arc_associations AS l
-            WHERE l.memory_id = ANY (v_leaving) AND (l.arc_id = v_automatic_arc_id) IS TRUE;
+            WHERE l.ctid = ANY (ARRAY(
+                SELECT k.ctid
+                FROM @extschema@.memory_arc_associations AS k
+                WHERE k.memory_id = ANY (v_leaving) AND (k.arc_id = v_automatic_arc_id) IS TRUE
+                FOR UPDATE SKIP LOCKED));
         END IF;
     END IF;
 

@@ -1,7 +1,8 @@
 -- _gravity_memory_keep_arc_totals(): trigger function, AFTER INSERT, UPDATE, DELETE and TRUNCATE on memory_arc_associations, per statement.
 --
--- Whoever links or unlinks a memory, the application included, the arc's totals follow. New members of an automatic arc are
--- added to its running mean, so that the cost of a link does not grow with the arc; all else is recounted.
+-- Whoever links or unlinks a memory, the application included, the arc's totals follow. New members of an open arc are added to
+-- its running mean, so that the cost of a link does not grow with the arc; all else is recounted, and so is an arc made by hand
+-- that was never counted before.
 -- SECURITY DEFINER, because a writer who may only insert memories links them through trigger_arc_building(), and because deleting a
 -- memory cascades here. It writes nothing but totals computed from the tables.
 -- A fault is a WARNING: the link, or the deletion of a memory, stands.
@@ -29,7 +30,9 @@ BEGIN
             SELECT n.arc_id, count(*)::integer AS members, count(m.gravity_score) AS weighed, sum(m.gravity_score) AS gravity,
                    max(m.gravity_score) AS peak, min(m.created_at) AS first_at, max(m.created_at) AS last_at
             FROM new_rows AS n
-            JOIN @extschema@.gravity_map AS m ON m.id = n.memory_id
+            -- OFFSET 0 keeps this a lookup by id: to statistics gathered during a long load the table is empty, and a join reads it all.
+            CROSS JOIN LATERAL (SELECT g.gravity_score, g.created_at FROM @extschema@.gravity_map AS g WHERE g.id = n.memory_id OFFSET 0)
+                AS m
             GROUP BY n.arc_id
             ORDER BY n.arc_id
         LOOP
@@ -47,7 +50,8 @@ BEGIN
                 updated_at = now()
             WHERE a.id = v_arc.arc_id
               -- IS TRUE keeps the planner to the primary key: without statistics it reads all of a partial index instead.
-              AND (a.arc_name = a.emotion_type || ' arc (auto-created)') IS TRUE
+              AND (a.arc_name = a.emotion_type || ' arc (auto-created)' OR (a.memory_count > 0 AND a.first_memory_at IS NOT NULL))
+                  IS TRUE
               AND (a.evolution_stage IN ('forming', 'active')) IS TRUE
               AND v_arc.weighed = v_arc.members AND v_arc.gravity < 'Infinity'
               AND NOT COALESCE(v_state -> 'waiting' ? a.id::text, false)

@@ -1,8 +1,8 @@
 -- _gravity_memory_link_memories(p_user_id, p_emotion_type, p_memory_ids, p_arc_id): links memories to an arc of their emotion.
 --
 -- p_arc_id is the open arc that they join; NULL makes a new automatic one, if any memory needs it. Memories that an arc of this user
--- and emotion holds already, open or closed, automatic or made by hand, stay where they are. A memory that another
--- transaction is deleting is passed over instead of waited for: that transaction may be waiting for our locks.
+-- and emotion holds already, open or closed, automatic or made by hand, stay where they are. A memory that another transaction
+-- holds locked is waited for half a second and then passed over: a transaction that deletes it may be waiting for our locks.
 CREATE FUNCTION @extschema@._gravity_memory_link_memories(p_user_id text, p_emotion_type text, p_memory_ids uuid[], p_arc_id uuid)
 RETURNS void
 LANGUAGE plpgsql
@@ -10,23 +10,23 @@ SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_link_memories$
 DECLARE
     v_memory_ids uuid[];
+    v_free uuid[];
+    v_lock_timeout CONSTANT text := current_setting('lock_timeout');
     v_gravity double precision;
     v_arc_id uuid;
     v_fusion_strength CONSTANT double precision :=
         (@extschema@._gravity_memory_effective_settings() ->> 'arc_fusion_strength')::double precision;
 BEGIN
-    -- Links are looked up by memory, never by arc, which may have many. For those of p_arc_id the arc itself is not read: in a
-    -- long transaction it has many dead versions.
-    SELECT array_agg(m.id), avg(m.gravity_score)
-    INTO v_memory_ids, v_gravity
-    FROM (
-        SELECT g.id, g.gravity_score
-        FROM unnest(p_memory_ids) AS p (id)
-        JOIN @extschema@.gravity_map AS g ON g.id = p.id
-        WHERE NOT EXISTS (
+    -- Links are looked up by memory, never by arc, which may have many; OFFSET 0 keeps them from being joined, because to statistics
+    -- gathered during a long load the tables are empty, and a join reads all of them. For links to p_arc_id the arc itself is not
+    -- read: in a long transaction it has many dead versions.
+    v_memory_ids := ARRAY(
+        SELECT g.id
+        FROM @extschema@.gravity_map AS g
+        WHERE g.id = ANY (p_memory_ids) AND NOT EXISTS (
             SELECT
             FROM @extschema@.memory_arc_associations AS l
-            WHERE l.memory_id = p.id
+            WHERE l.memory_id = g.id
               AND (l.arc_id = p_arc_id
                    OR EXISTS (SELECT
                               FROM @extschema@.memory_arcs AS a
@@ -34,17 +34,32 @@ BEGIN
                                 AND a.user_id = p_user_id
                                 AND (a.emotion_type = p_emotion_type
                                      OR (COALESCE(a.emotion_type, '') = ''
-                                         AND @extschema@._gravity_memory_names_emotion(a.arc_name, p_emotion_type))))))
-        FOR KEY SHARE OF g SKIP LOCKED
-    ) AS m;
-    IF v_memory_ids IS NULL THEN
+                                         AND @extschema@._gravity_memory_names_emotion(a.arc_name, p_emotion_type)))))
+            OFFSET 0));
+    IF v_memory_ids = '{}' THEN
         RETURN;
     END IF;
+
+    v_free := ARRAY(SELECT g.id FROM @extschema@.gravity_map AS g WHERE g.id = ANY (v_memory_ids) FOR KEY SHARE SKIP LOCKED);
+    IF cardinality(v_free) < cardinality(v_memory_ids) THEN
+        BEGIN
+            PERFORM set_config('lock_timeout', '500ms', true);
+            v_free := ARRAY(SELECT g.id FROM @extschema@.gravity_map AS g WHERE g.id = ANY (v_memory_ids) FOR KEY SHARE);
+            PERFORM set_config('lock_timeout', v_lock_timeout, true);
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+            -- Leaving the block put lock_timeout back. What was free at first is linked.
+            NULL;
+        END;
+        IF v_free = '{}' THEN
+            RETURN;
+        END IF;
+    END IF;
+    v_gravity := (SELECT avg(g.gravity_score) FROM @extschema@.gravity_map AS g WHERE g.id = ANY (v_free));
 
     v_arc_id := COALESCE(p_arc_id, @extschema@._gravity_memory_open_automatic_arc(p_user_id, p_emotion_type, v_gravity));
     INSERT INTO @extschema@.memory_arc_associations (memory_id, arc_id, user_id, fusion_strength, created_at)
     SELECT u.id, v_arc_id, p_user_id, v_fusion_strength, now()
-    FROM unnest(v_memory_ids) AS u (id)
+    FROM unnest(v_free) AS u (id)
     ON CONFLICT DO NOTHING;
 END
 $_gravity_memory_link_memories$;

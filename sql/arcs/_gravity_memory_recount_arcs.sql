@@ -24,8 +24,11 @@ BEGIN
                max(m.gravity_score) FILTER (WHERE m.gravity_score < 'Infinity') AS peak_gravity,
                min(m.created_at) AS first_memory_at, max(m.created_at) AS last_memory_at
         FROM unnest(p_arc_ids) AS k (arc_id)
-        LEFT JOIN @extschema@.memory_arc_associations AS l ON l.arc_id = k.arc_id
-        LEFT JOIN @extschema@.gravity_map AS m ON m.id = l.memory_id
+        -- OFFSET 0 keeps these lookups; see _gravity_memory_link_memories.
+        LEFT JOIN LATERAL (SELECT t.memory_id FROM @extschema@.memory_arc_associations AS t WHERE t.arc_id = k.arc_id OFFSET 0) AS l
+               ON true
+        LEFT JOIN LATERAL (SELECT g.id, g.gravity_score, g.created_at FROM @extschema@.gravity_map AS g WHERE g.id = l.memory_id OFFSET 0) AS m
+               ON true
         GROUP BY k.arc_id
     ) AS t
     WHERE a.id = t.arc_id

@@ -12,11 +12,11 @@ DECLARE
     v_note CONSTANT text := current_setting('gravity_memory.arc_totals', true);
 BEGIN
     IF COALESCE(v_note, '') = '' THEN
-        RETURN '{}';
+        RETURN '{}'::jsonb;
     END IF;
     RETURN v_note::jsonb;
 EXCEPTION WHEN data_exception THEN
-    RETURN '{}';
+    RETURN '{}'::jsonb;
 END
 $_gravity_memory_unsettled_arcs$;
 

@@ -88,7 +88,7 @@ BEGIN
             PERFORM @extschema@._gravity_memory_recount_arcs(ARRAY(
                 SELECT DISTINCT l.arc_id
                 FROM unnest(v_changed) AS c (id)
-                JOIN @extschema@.memory_arc_associations AS l ON l.memory_id = c.id));
+                CROSS JOIN LATERAL (SELECT a.arc_id FROM @extschema@.memory_arc_associations AS a WHERE a.memory_id = c.id OFFSET 0) AS l));
         END IF;
     END IF;
     PERFORM @extschema@._gravity_memory_settle_arc_totals();

@@ -11,7 +11,7 @@ AS $_gravity_memory_notify$
 DECLARE
     c_longest_payload CONSTANT integer := 7999;
     v_payload text := p_payload::text;
-    v_dropped text[] := '{}';
+    v_dropped text[] := ARRAY[]::text[];
 BEGIN
     WHILE octet_length(v_payload) > c_longest_payload LOOP
         SELECT v_dropped || e.key INTO STRICT v_dropped

@@ -12,9 +12,15 @@ DECLARE
     v_job record;
     v_is_current boolean;
     v_is_taken boolean;
-    v_cron_database CONSTANT text := current_setting('cron.database_name', true);
+    v_cron_database text;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
+        BEGIN
+            v_cron_database := current_setting('cron.database_name', true);
+        EXCEPTION WHEN insufficient_privilege THEN
+            -- pg_cron shows it to superusers and pg_read_all_settings only; the advice is more general then.
+            v_cron_database := NULL;
+        END;
         FOR v_job IN SELECT c.* FROM @extschema@._gravity_memory_job_catalogue() AS c LOOP
             RAISE NOTICE 'gravity_memory: the job % is not scheduled, pg_cron is not in this database. %', v_job.job_name,
                 CASE
@@ -34,7 +40,7 @@ BEGIN
     FOR v_job IN SELECT c.* FROM @extschema@._gravity_memory_job_catalogue() AS c LOOP
         BEGIN
             EXECUTE 'SELECT EXISTS (SELECT FROM cron.job AS j WHERE j.jobname = $1 AND j.schedule = $2 AND j.command = $3'
-                    ' AND j.database = current_database() AND j.active)'
+                    ' AND j.database = current_database())'
                 INTO v_is_current USING v_job.job_name, v_job.schedule, v_job.command;
             EXECUTE 'SELECT EXISTS (SELECT FROM cron.job AS j WHERE j.jobname = $1 AND j.command <> $2 AND j.username = current_user)'
                 INTO v_is_taken USING v_job.job_name, v_job.command;

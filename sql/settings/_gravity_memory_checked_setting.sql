@@ -13,6 +13,7 @@ DECLARE
     v_interval interval;
     v_list text[];
     v_allowed text;
+    v_checked text;
 BEGIN
     SELECT d.* INTO v_definition
     FROM @extschema@._gravity_memory_setting_definitions() AS d
@@ -46,21 +47,18 @@ BEGIN
                    OR (v_definition.kind = 'integer' AND v_number <> trunc(v_number)) THEN
                     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'out of range';
                 END IF;
-                IF v_definition.kind = 'integer' THEN
-                    RETURN v_number::bigint::text;
-                END IF;
-                RETURN trim_scale(v_number)::text;
+                v_checked := trim_scale(v_number)::text;
             WHEN 'interval' THEN
                 v_interval := p_value::interval;
                 IF v_interval <= interval '0' OR v_interval > interval '1000 years' THEN
                     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'out of range';
                 END IF;
-                RETURN btrim(p_value);
+                v_checked := btrim(p_value);
             WHEN 'choice' THEN
                 IF lower(btrim(p_value)) <> ALL (v_definition.choices) THEN
                     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'not a choice';
                 END IF;
-                RETURN lower(btrim(p_value));
+                v_checked := lower(btrim(p_value));
             WHEN 'list' THEN
                 v_list := CASE
                     WHEN btrim(p_value) = '' THEN '{}'
@@ -72,24 +70,25 @@ BEGIN
                 IF array_ndims(v_list) > 1 OR array_position(v_list, NULL) IS NOT NULL OR array_position(v_list, '') IS NOT NULL THEN
                     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'bad list';
                 END IF;
-                RETURN v_list::text;
+                v_checked := v_list::text;
             WHEN 'pattern' THEN
                 -- A pattern that matches nothing at all ('') would match every memory.
                 IF '' ~* p_value THEN
                     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'matches everything';
                 END IF;
-                RETURN p_value;
+                v_checked := p_value;
             WHEN 'schedule' THEN
                 IF NOT @extschema@._gravity_memory_is_schedule(p_value) THEN
                     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'bad schedule';
                 END IF;
-                RETURN btrim(p_value);
+                v_checked := btrim(p_value);
         END CASE;
     EXCEPTION WHEN data_exception OR syntax_error_or_access_rule_violation THEN
         RAISE EXCEPTION 'invalid value for gravity_memory setting %: %', p_name, COALESCE(quote_literal(left(p_value, 200)), 'NULL')
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = format('It takes %s. The default is %L.', v_allowed, v_definition.default_value);
     END;
+    RETURN v_checked;
 END
 $_gravity_memory_checked_setting$;
 

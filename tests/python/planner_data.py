@@ -26,10 +26,13 @@ CREATE FUNCTION pg_temp.uniform(p_row bigint, p_purpose bigint) RETURNS double p
 AS 'SELECT (hashint8extended(p_row, p_purpose) & 4294967295) / 4294967296.0::double precision';
 CREATE FUNCTION pg_temp.zipf(p_row bigint, p_purpose bigint, p_values integer) RETURNS integer LANGUAGE sql IMMUTABLE
 AS 'SELECT least(floor(exp(pg_temp.uniform(p_row, p_purpose) * ln(p_values + 1)))::integer, p_values)';
+CREATE FUNCTION pg_temp.identifier(p_row bigint, p_purpose bigint) RETURNS text LANGUAGE sql IMMUTABLE
+AS $$ SELECT (lpad(to_hex(hashint8extended(p_row, p_purpose)), 16, '0')
+              || lpad(to_hex(hashint8extended(p_row, -p_purpose)), 16, '0'))::uuid::text $$;
 CREATE FUNCTION pg_temp.user_name(p_rank bigint) RETURNS text LANGUAGE sql IMMUTABLE
-AS $$ SELECT CASE WHEN p_rank % 3 = 0 THEN 'user-' || p_rank ELSE md5('user ' || p_rank)::uuid::text END $$;
+AS $$ SELECT CASE WHEN p_rank % 3 = 0 THEN 'user-' || p_rank ELSE pg_temp.identifier(p_rank, 60) END $$;
 CREATE FUNCTION pg_temp.word(p_rank bigint) RETURNS text LANGUAGE sql IMMUTABLE
-AS $$ SELECT left(md5('word ' || p_rank), 3 + p_rank::integer % 7) $$;
+AS $$ SELECT left(to_hex(hashint8extended(p_rank, 61)), 3 + p_rank::integer % 7) $$;
 CREATE FUNCTION pg_temp.entity(p_rank bigint) RETURNS text LANGUAGE sql IMMUTABLE
 AS $$ SELECT COALESCE((ARRAY['Blu', 'Matt', 'Atlas', 'Ivy'])[p_rank], 'Name ' || pg_temp.word(p_rank)) $$;
 CREATE FUNCTION pg_temp.emotion(p_rank bigint) RETURNS text LANGUAGE sql IMMUTABLE
@@ -77,10 +80,10 @@ INSERT INTO gravity_map (user_id, thread_id, session_id, memory_trace_id, conten
                          emotion_type, entities, meta_tags, embedding, metadata, created_at, updated_at)
 SELECT pg_temp.user_name(d.rank),
        CASE WHEN pg_temp.uniform(d.rank * 10000 + d.session / 5, 6) > 0.08
-            THEN md5(d.rank || ' thread ' || d.session / 5)::uuid::text END,
+            THEN pg_temp.identifier(d.rank * 10000 + d.session / 5, 62) END,
        CASE WHEN pg_temp.uniform(d.rank * 10000 + d.session, 7) > 0.05
-            THEN 'session-' || md5(d.rank || ' session ' || d.session) END,
-       CASE WHEN pg_temp.uniform(d.i, 8) > 0.1 THEN md5(d.rank || ' trace ' || d.turn / 4)::uuid::text END,
+            THEN 'session-' || pg_temp.identifier(d.rank * 10000 + d.session, 63) END,
+       CASE WHEN pg_temp.uniform(d.i, 8) > 0.1 THEN pg_temp.identifier(d.rank * 10000 + d.turn / 4, 64) END,
        CASE WHEN pg_temp.uniform(d.i, 9) > 0.01 THEN s.sentence || ' ' || t.sentence END,
        CASE WHEN pg_temp.uniform(d.i, 12) < 0.1 THEN s.sentence END,
        CASE WHEN pg_temp.uniform(d.i, 14) < 0.2 THEN pg_temp.word(pg_temp.zipf(d.i, 15, 4000)) END,
@@ -133,7 +136,7 @@ SELECT gravity_memory_evolve_arcs();
 
 INSERT INTO consciousness_cache (user_id, query_hash, query_text, response, confidence, accessed_count, last_accessed,
                                  created_at)
-SELECT pg_temp.user_name(pg_temp.zipf(r.n, 40, {users})), md5('query ' || pg_temp.zipf(r.n, 41, 5000)),
+SELECT pg_temp.user_name(pg_temp.zipf(r.n, 40, {users})), pg_temp.identifier(pg_temp.zipf(r.n, 41, 5000), 65),
        s.sentence, s.sentence || t.sentence, pg_temp.uniform(r.n, 42), r.n % 5, now(),
        now() - interval '25 hours' * (1 - r.n / 15000.0)
 FROM generate_series(1, 15000) AS r (n)

@@ -30,13 +30,16 @@ CREATE TABLE gravity_map (
     embedding vector(32),
     created_at timestamptz NOT NULL DEFAULT now()
 );
+CREATE TEMPORARY TABLE texts AS
+    SELECT n, string_agg(md5(n || ' ' || k), ' ') AS content
+    FROM generate_series(0, 499) AS n, generate_series(1, 80) AS k GROUP BY n;
 INSERT INTO gravity_map (user_id, thread_id, content, gravity_score, emotion, emotion_type, embedding, created_at)
-SELECT 'user-' || i % 500, md5((i / 100)::text)::uuid,
-       (SELECT string_agg(md5(i || ' ' || k), ' ') FROM generate_series(1, 80) AS k),
-       (i % 100) / 100.0, 'joy', CASE WHEN i % 3 = 0 THEN 'joy' END,
+SELECT 'user-' || i % 500, gen_random_uuid(),
+       t.content, (i % 100) / 100.0, 'joy', CASE WHEN i % 3 = 0 THEN 'joy' END,
        (SELECT array_agg(abs(hashint8(i * 100 + k) % 1000)) FROM generate_series(1, 32) AS k)::vector,
        now() - interval '1 minute' * i
-FROM generate_series(1, {rows}) AS i;
+FROM generate_series(1, {rows}) AS i
+JOIN texts AS t ON t.n = i % 500;
 ANALYZE gravity_map;
 """
 

@@ -123,9 +123,9 @@ def test_a_single_insert_costs_the_same_in_a_transaction_with_ten_times_as_many(
         """.encode()
     )
     call = "CALL insert_one_by_one(%(user)s, %(first)s, %(rows)s)"
-    small = measure(call, 0, 500, "bea")
-    large = measure(call, 0, 5000, "ada")
-    assert _members(db) == [500, 5000]
+    small = measure(call, 0, 300, "bea")
+    large = measure(call, 0, 3000, "ada")
+    assert _members(db) == [300, 3000]
     assert large <= 2 * small, f"{large:.0f} blocks per row against {small:.0f}"
 
 

@@ -159,13 +159,13 @@ def test_what_everyone_may_call_changes_nothing(db: Connection) -> None:
     assert volatile == []
 
 
-def test_only_the_function_that_reads_settings_lends_its_owners_rights_to_everyone(db: Connection) -> None:
+def test_no_function_lends_its_owners_rights_to_everyone(db: Connection) -> None:
     lent = [
         name
         for signature, is_definer, is_trigger, owner, is_public, name in db.execute(_MEMBERS).fetchall()
         if is_definer and is_public
     ]
-    assert lent == ["_gravity_memory_effective_settings"]
+    assert lent == []
 
 
 @pytest.mark.parametrize(
