@@ -30,7 +30,7 @@ from tests.python.arc_states import (
 
 _EXAMPLES = os.environ.get("GRAVITY_MEMORY_EXAMPLES")
 _histories = settings(
-    max_examples=int(_EXAMPLES or 150),
+    max_examples=int(_EXAMPLES or 100),
     derandomize=_EXAMPLES is None,
     deadline=None,
     database=None,

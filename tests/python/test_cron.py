@@ -57,12 +57,14 @@ def test_setup_again_makes_no_doubles(cron_db: Connection) -> None:
     assert cron_db.execute("SELECT * FROM cron.job ORDER BY jobid").fetchall() == before
 
 
-def test_a_lost_or_switched_off_job_is_restored_by_setup(cron_db: Connection) -> None:
+def test_setup_restores_a_lost_job_and_leaves_one_switched_off_on_purpose(cron_db: Connection) -> None:
     cron_db.execute("SELECT cron.unschedule('cleanup-cache')")
     cron_db.execute("SELECT cron.alter_job(jobid, active := false) FROM cron.job WHERE jobname = 'evolve-arcs'")
     done = cron_db.execute("SELECT action, object FROM gravity_memory_setup() ORDER BY object").fetchall()
-    assert done == [("schedule job", "cleanup-cache"), ("schedule job", "evolve-arcs")]
+    assert done == [("schedule job", "cleanup-cache")]
     assert [name for name, _, _ in jobs(cron_db)] == ["cleanup-cache", "evolve-arcs"]
+    active = cron_db.execute("SELECT active FROM cron.job WHERE jobname = 'evolve-arcs'").fetchone()
+    assert active == (False,)
 
 
 def test_teardown_removes_our_jobs_and_keeps_others(cron_db: Connection) -> None:

@@ -293,9 +293,7 @@ def test_a_queue_that_a_stuck_listener_fills_costs_the_announcement_and_not_the_
         assert len(listener.heard(1)) == 1
 
 
-def test_a_memory_arrives_within_100_ms_of_its_commit(
-    db: Connection, listener: Listener, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_memory_arrives_within_100_ms_of_its_commit(db: Connection, listener: Listener) -> None:
     arrivals: dict[str, float] = {}
     rounds = 21
 
@@ -315,6 +313,5 @@ def test_a_memory_arrives_within_100_ms_of_its_commit(
     assert set(arrivals) == set(commits)
     # A delay below zero means that the listener had it before the writer's own answer came.
     delays = [1000 * (arrivals[key] - commits[key]) for key in commits]
-    record_property("median_delay_ms", round(statistics.median(delays), 3))
-    record_property("longest_delay_ms", round(max(delays), 3))
+    print(f"delay: median {statistics.median(delays):.3f} ms, longest {max(delays):.3f} ms")
     assert statistics.median(delays) < SPEC_DELAY_MS
