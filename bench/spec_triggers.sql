@@ -1,5 +1,5 @@
 -- The triggers as the specification writes them, to measure what their per-row counting costs (bench/hot_cluster.py).
--- Not for use: their faults are listed in the documentation of arcs.
+-- Not for use: they count per inserted row, match emotions by wildcard, and make twin arcs under concurrent writers.
 
 CREATE FUNCTION spec_auto_tag_high_gravity() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
