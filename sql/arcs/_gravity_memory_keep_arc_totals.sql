@@ -52,6 +52,7 @@ BEGIN
               -- IS TRUE keeps the planner to the primary key: without statistics it reads all of a partial index instead.
               AND (a.arc_name = a.emotion_type || ' arc (auto-created)' OR (a.memory_count > 0 AND a.first_memory_at IS NOT NULL))
                   IS TRUE
+              AND (a.memory_count = 0 OR a.gravity_center IS NOT NULL)
               AND (a.evolution_stage IN ('forming', 'active')) IS TRUE
               AND v_arc.weighed = v_arc.members AND v_arc.gravity < 'Infinity'
               AND NOT COALESCE(v_state -> 'waiting' ? a.id::text, false)

@@ -63,12 +63,12 @@ BEGIN
                 SELECT o.user_id, o.emotion_type, o.id, o.created_at, o.gravity_score
                 FROM old_rows AS o
                 WHERE o.gravity_score >= v_threshold AND o.gravity_score < 'Infinity' AND o.emotion_type <> ''
-              AND o.user_id IS NOT NULL AND o.created_at IS NOT NULL
+                  AND o.user_id IS NOT NULL AND o.created_at IS NOT NULL
             ), new_state AS (
                 SELECT n.user_id, n.emotion_type, n.id, n.created_at, n.gravity_score
                 FROM new_rows AS n
                 WHERE n.gravity_score >= v_threshold AND n.gravity_score < 'Infinity' AND n.emotion_type <> ''
-              AND n.user_id IS NOT NULL AND n.created_at IS NOT NULL
+                  AND n.user_id IS NOT NULL AND n.created_at IS NOT NULL
             )
             SELECT c.user_id, c.emotion_type, array_agg(c.id) AS memory_ids, array_agg(c.created_at) AS created_ats
             FROM ((TABLE old_state EXCEPT TABLE new_state) UNION ALL (TABLE new_state EXCEPT TABLE old_state)) AS c
