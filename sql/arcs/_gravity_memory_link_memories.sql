@@ -11,7 +11,6 @@ AS $_gravity_memory_link_memories$
 DECLARE
     v_memory_ids uuid[];
     v_free uuid[];
-    v_lock_timeout CONSTANT text := current_setting('lock_timeout');
     v_gravity double precision;
     v_arc_id uuid;
     v_fusion_strength CONSTANT double precision :=
@@ -40,19 +39,15 @@ BEGIN
         RETURN;
     END IF;
 
-    v_free := ARRAY(SELECT g.id FROM @extschema@.gravity_map AS g WHERE g.id = ANY (v_memory_ids) FOR KEY SHARE SKIP LOCKED);
-    IF cardinality(v_free) < cardinality(v_memory_ids) THEN
-        BEGIN
-            PERFORM set_config('lock_timeout', '500ms', true);
-            v_free := ARRAY(SELECT g.id FROM @extschema@.gravity_map AS g WHERE g.id = ANY (v_memory_ids) FOR KEY SHARE);
-            PERFORM set_config('lock_timeout', v_lock_timeout, true);
-        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-            -- Leaving the block put lock_timeout back. What was free at first is linked.
-            NULL;
-        END;
-        IF v_free = '{}' THEN
-            RETURN;
-        END IF;
+    -- Looking again instead of waiting for the lock: a transaction that deletes a memory may be waiting for our cluster's lock, and would
+    -- be the one to fall in the deadlock.
+    FOR v_attempt IN 1..50 LOOP
+        v_free := ARRAY(SELECT g.id FROM @extschema@.gravity_map AS g WHERE g.id = ANY (v_memory_ids) FOR KEY SHARE SKIP LOCKED);
+        EXIT WHEN cardinality(v_free) = (SELECT count(*) FROM @extschema@.gravity_map AS g WHERE g.id = ANY (v_memory_ids));
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+    IF v_free = '{}' THEN
+        RETURN;
     END IF;
     v_gravity := (SELECT avg(g.gravity_score) FROM @extschema@.gravity_map AS g WHERE g.id = ANY (v_free));
 

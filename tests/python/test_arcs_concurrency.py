@@ -165,6 +165,25 @@ def test_concurrent_inserts_updates_and_deletes_leave_what_a_rebuild_would_make(
     assert _deadlocks(db) == 0
 
 
+def test_a_memory_that_another_transaction_locks_for_a_moment_still_joins_its_arc(
+    server: Server, db: Connection
+) -> None:
+    """Applications lock a row before they change it. Whoever completes the cluster meanwhile waits a little for it."""
+    db.execute(_INSERT, ("ada", "m1", "joy", 0.9, 0))
+    db.execute(_INSERT, ("ada", "m2", "joy", 0.9, 1))
+    with server.connect(db.info.dbname) as other, ThreadPoolExecutor(1) as pool:
+        with db.transaction():
+            db.execute("SELECT FROM gravity_map WHERE content = 'm1' FOR UPDATE")
+            insert = pool.submit(other.execute, _INSERT, ("ada", "m3", "joy", 0.9, 2))
+            active = "SELECT FROM pg_stat_activity WHERE pid = %s AND state = 'active'"
+            while not insert.done() and not db.execute(active, (other.info.backend_pid,)).fetchall():
+                db.execute("SELECT pg_stat_clear_snapshot()")
+            db.execute("UPDATE gravity_map SET summary = 'about m1' WHERE content = 'm1'")
+        insert.result(60)
+    (arc,) = stored_arcs(db)
+    assert len(arc.members) == 3
+
+
 def test_arcs_evolve_while_members_come(db: Connection, crowd: Crowd) -> None:
     done = threading.Event()
 
