@@ -8,8 +8,13 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(EXTENSIO
 SCRIPT := $(EXTENSION)--$(EXTVERSION).sql
 OBJECTS := $(shell sed -e 's/\#.*//' -e 's/[[:space:]]*$$//' -e '/^$$/d' sql/load_order.txt)
 
-# Released scripts and upgrade scripts are files at the root; only the current version's script is built.
-DATA := $(SCRIPT) $(filter-out $(SCRIPT),$(sort $(wildcard $(EXTENSION)--*.sql)))
+# sql/upgrades/OLD--NEW.sql is the part written by hand of the upgrade from a released version to the current one.
+UPGRADE_PARTS := $(wildcard sql/upgrades/*--$(EXTVERSION).sql)
+UPGRADES := $(patsubst sql/upgrades/%,$(EXTENSION)--%,$(UPGRADE_PARTS))
+
+# Scripts of released versions, and upgrades between them, are files at the root; only those to the current version are built.
+BUILT := $(SCRIPT) $(UPGRADES)
+DATA := $(BUILT) $(filter-out $(BUILT),$(sort $(wildcard $(EXTENSION)--*.sql)))
 NO_INSTALLCHECK := 1
 
 PYTHON ?= python3
@@ -17,13 +22,14 @@ PG_CONFIG ?= pg_config
 PG_PROVE ?= pg_prove
 PROVE_FLAGS ?=
 TEST_DATABASE := gravity_memory_installcheck
+UPGRADED_DATABASE := gravity_memory_upgraded
 ISOLATION_DATABASE := gravity_memory_isolation
 ISOLATION_OUTPUT := build/isolation
 
 .DEFAULT_GOAL := all
 
 # PGXS is read only for the goals that need it: `make demo` and `make test` work where no PostgreSQL is installed.
-PGXS_GOALS := install installdirs uninstall installcheck installcheck-pgtap installcheck-isolation
+PGXS_GOALS := install installdirs uninstall installcheck installcheck-pgtap installcheck-upgraded installcheck-isolation
 ifneq (,$(filter $(PGXS_GOALS),$(MAKECMDGOALS)))
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 ifeq (,$(PGXS))
@@ -37,7 +43,7 @@ endif
 endif
 
 # Before PGXS: `install` builds `all` first.
-all: $(SCRIPT)
+all: $(BUILT)
 
 ifdef PGXS
 include $(PGXS)
@@ -50,34 +56,74 @@ for object in $(OBJECTS); do \
 done
 endef
 
-# The script is replaced only when it differs, so that building in a fresh checkout changes nothing.
-$(SCRIPT): $(EXTENSION).control sql/load_order.txt $(addprefix sql/,$(OBJECTS))
-	@( $(ASSEMBLE) ) > .$@.new
-	@if cmp -s .$@.new $@; then rm .$@.new; else mv .$@.new $@ && echo "built $@"; fi
+# The script of an upgrade, called with OLD--NEW: the part written by hand comes after the preflight, which is the first
+# object, and the owner is put right before setup, the last one.
+OBJECT_PATHS := $(addprefix sql/,$(OBJECTS))
+UPGRADE_ORDER = $(firstword $(OBJECT_PATHS)) sql/upgrades/$(1).sql \
+  $(filter-out $(firstword $(OBJECT_PATHS)) $(lastword $(OBJECT_PATHS)),$(OBJECT_PATHS)) \
+  sql/upgrades/owners.sql $(lastword $(OBJECT_PATHS))
+ASSEMBLE_UPGRADE = awk -v released=$(EXTENSION)--$(firstword $(subst --, ,$(1))).sql -v target=$(EXTVERSION) \
+  -f sql/upgrades/build.awk $(UPGRADE_ORDER)
 
-# Fails when somebody changed sql/ and committed another script than it builds.
-check-script:
-	@( $(ASSEMBLE) ) | cmp - $(SCRIPT) || { echo "$(SCRIPT) is not what sql/ builds: run make" >&2; exit 1; }
+# A script is replaced only when it differs, so that building in a fresh checkout changes nothing.
+REPLACE = if cmp -s .$@.new $@; then rm .$@.new; else mv .$@.new $@ && echo "built $@"; fi
+
+$(SCRIPT): $(EXTENSION).control sql/load_order.txt $(OBJECT_PATHS)
+	@( $(ASSEMBLE) ) > .$@.new
+	@$(REPLACE)
+
+$(UPGRADES): $(EXTENSION)--%.sql: sql/upgrades/%.sql sql/upgrades/build.awk sql/upgrades/owners.sql $(EXTENSION).control \
+  sql/load_order.txt $(OBJECT_PATHS)
+	@$(call ASSEMBLE_UPGRADE,$*) > .$@.new
+	@$(REPLACE)
+
+# Fails when somebody changed sql/ and committed other scripts than it builds.
+check-script: $(addprefix check-,$(BUILT))
+COMPARE = cmp .$(1).new $(1) || { rm .$(1).new; echo "$(1) is not what sql/ builds: run make" >&2; exit 1; }; rm .$(1).new
+
+check-$(SCRIPT):
+	@( $(ASSEMBLE) ) > .$(SCRIPT).new
+	@$(call COMPARE,$(SCRIPT))
+
+$(addprefix check-,$(UPGRADES)): check-$(EXTENSION)--%.sql:
+	@$(call ASSEMBLE_UPGRADE,$*) > .$(EXTENSION)--$*.sql.new
+	@$(call COMPARE,$(EXTENSION)--$*.sql)
 
 # Tests against the running server that the PG* variables name. The extension and pgTAP must be installed there.
-installcheck: installcheck-pgtap installcheck-isolation
+installcheck: installcheck-pgtap installcheck-upgraded installcheck-isolation
 
 PSQL = '$(bindir)/psql' --no-psqlrc --quiet --set=ON_ERROR_STOP=1
 
+# Called with the name of a database: makes it, with what the tests need but gravity_memory.
+define MAKE_TEST_DATABASE
+@test -n "$(wildcard tests/pgtap/*.sql)" || { echo "tests/pgtap has no tests" >&2; exit 1; }
+@command -v $(PG_PROVE) > /dev/null || { echo "$(PG_PROVE) is not installed: on Debian, apt-get install" \
+  "libtap-parser-sourcehandler-pgtap-perl; elsewhere, cpan TAP::Parser::SourceHandler::pgTAP" >&2; exit 1; }
+$(PSQL) --dbname=postgres \
+  --command='SET client_min_messages = warning' \
+  --command='DROP DATABASE IF EXISTS $(1) WITH (FORCE)' \
+  --command="CREATE DATABASE $(1) TEMPLATE template0 ENCODING 'UTF8'" \
+  --command="ALTER DATABASE $(1) SET track_functions = 'all'"
+$(PSQL) --dbname=$(1) --command='CREATE EXTENSION vector' --command='CREATE EXTENSION pgtap'
+endef
+PROVE = $(PG_PROVE) --psql-bin '$(bindir)/psql' --dbname $(1) $(PROVE_FLAGS) $(sort $(wildcard tests/pgtap/*.sql))
+
 installcheck-pgtap:
-	@test -n "$(wildcard tests/pgtap/*.sql)" || { echo "tests/pgtap has no tests" >&2; exit 1; }
-	@command -v $(PG_PROVE) > /dev/null || { echo "$(PG_PROVE) is not installed: on Debian, apt-get install" \
-	  "libtap-parser-sourcehandler-pgtap-perl; elsewhere, cpan TAP::Parser::SourceHandler::pgTAP" >&2; exit 1; }
-	$(PSQL) --dbname=postgres \
-	  --command='SET client_min_messages = warning' \
-	  --command='DROP DATABASE IF EXISTS $(TEST_DATABASE) WITH (FORCE)' \
-	  --command="CREATE DATABASE $(TEST_DATABASE) TEMPLATE template0 ENCODING 'UTF8'" \
-	  --command="ALTER DATABASE $(TEST_DATABASE) SET track_functions = 'all'"
-	$(PSQL) --dbname=$(TEST_DATABASE) \
-	  --command='CREATE EXTENSION vector' \
-	  --command='CREATE EXTENSION pgtap' \
-	  --command='CREATE EXTENSION $(EXTENSION)'
-	$(PG_PROVE) --psql-bin '$(bindir)/psql' --dbname $(TEST_DATABASE) $(PROVE_FLAGS) $(sort $(wildcard tests/pgtap/*.sql))
+	$(call MAKE_TEST_DATABASE,$(TEST_DATABASE))
+	$(PSQL) --dbname=$(TEST_DATABASE) --command='CREATE EXTENSION $(EXTENSION)'
+	$(call PROVE,$(TEST_DATABASE))
+
+# The same tests, in a database that held memories when it was upgraded from the version before.
+UPGRADE_FROM ?= $(firstword $(subst --, ,$(notdir $(lastword $(sort $(UPGRADE_PARTS))))))
+
+installcheck-upgraded:
+	@test -n "$(UPGRADE_FROM)" || { echo "sql/upgrades has no upgrade to $(EXTVERSION)" >&2; exit 1; }
+	$(call MAKE_TEST_DATABASE,$(UPGRADED_DATABASE))
+	$(PSQL) --dbname=$(UPGRADED_DATABASE) --output=/dev/null \
+	  --command="CREATE EXTENSION $(EXTENSION) VERSION '$(UPGRADE_FROM)'" \
+	  --file=tests/upgrade/populate.sql \
+	  --command="ALTER EXTENSION $(EXTENSION) UPDATE"
+	$(call PROVE,$(UPGRADED_DATABASE))
 
 # isolationtester comes with PostgreSQL's development files; packagers who lack it must say that they leave it out.
 ISOLATION_TESTS = $(sort $(basename $(notdir $(wildcard tests/isolation/specs/*.spec))))
@@ -113,7 +159,7 @@ lint:
 	@$(PYTHON) -B -m devtools lint
 
 # PGXN's archive, from what is committed.
-dist: $(SCRIPT)
+dist: $(BUILT)
 	git archive --format=zip --prefix=$(EXTENSION)-$(EXTVERSION)/ --output=$(EXTENSION)-$(EXTVERSION).zip HEAD
 
 clean: clean-build
@@ -121,9 +167,10 @@ clean-build:
 	rm -rf build .$(EXTENSION)--*.sql.new $(EXTENSION)-*.zip
 
 help:
-	@echo 'make                          build $(SCRIPT) from sql/'
+	@echo 'make                          build $(BUILT) from sql/'
 	@echo 'make install                  install it; PG_CONFIG=... chooses the PostgreSQL (15 or newer)'
-	@echo 'make installcheck             pgTAP and isolation tests on the server named by the PG* variables'
+	@echo 'make installcheck             pgTAP and isolation tests on the server named by the PG* variables, the former'
+	@echo '                              also in a database upgraded from the version before'
 	@echo 'make demo                     see it work on a server of its own; needs Python 3.11 only'
 	@echo 'make test                     checks and all tests on PostgreSQL 15, 16, 17 and 18 (16 and 18 without root)'
 	@echo 'make test-18                  the same on one version'
@@ -132,5 +179,5 @@ help:
 	@echo 'make dist                     an archive for PGXN'
 	@echo 'make clean                    remove what was built (never a versioned script)'
 
-.PHONY: all check-script installcheck installcheck-pgtap installcheck-isolation demo test test-15 test-16 test-17 \
+.PHONY: all check-script installcheck installcheck-pgtap installcheck-upgraded installcheck-isolation demo test test-15 test-16 test-17 \
   test-18 test-image lint dist clean clean-build help

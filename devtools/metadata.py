@@ -60,13 +60,24 @@ def metadata_problems(repo: Path) -> list[str]:
         for name in (provided.get("file"), provided.get("docfile"))
         if name and not (repo / name).is_file()
     ]
-    return problems + _release_problems(repo, script)
+    return problems + _release_problems(repo, script) + _upgrade_problems(repo, version)
+
+
+def upgrades_to(repo: Path, version: str) -> list[tuple[str, str]]:
+    """The upgrade scripts that lead straight to a version: the version they start from and the file, sorted."""
+    found = (re.fullmatch(rf"{_NAME}--(.+?)--(.+)\.sql", path.name) for path in repo.glob(f"{_NAME}--*--*.sql"))
+    return sorted((match[1], match[0]) for match in found if match and match[2] == version)
+
+
+def _released(repo: Path) -> dict[str, str]:
+    """Checksum by released script."""
+    lines = (repo / "devtools/released.sha256").read_text().splitlines()
+    return {name: digest for digest, name in (line.split() for line in lines if line and not line.startswith("#"))}
 
 
 def _release_problems(repo: Path, current: str) -> list[str]:
     """Released scripts are frozen: each is listed with its checksum and matches it."""
-    lines = (repo / "devtools/released.sha256").read_text().splitlines()
-    listed = {name: digest for digest, name in (line.split() for line in lines if line and not line.startswith("#"))}
+    listed = _released(repo)
     problems = []
     for name, digest in listed.items():
         path = repo / name
@@ -74,8 +85,33 @@ def _release_problems(repo: Path, current: str) -> list[str]:
             problems.append(f"{name} was released and is gone")
         elif hashlib.sha256(path.read_bytes()).hexdigest() != digest:
             problems.append(f"{name} was released and has changed: raise the version and write an upgrade script")
-    for path in sorted(repo.glob(f"{_NAME}--*.sql")):
-        is_upgrade = path.name.count("--") == 2
-        if path.name != current and not is_upgrade and path.name not in listed:
-            problems.append(f"{path.name} is neither the current version nor listed in devtools/released.sha256")
+    current_scripts = {current, *(name for _, name in upgrades_to(repo, control_version(repo)))}
+    problems += [
+        f"{path.name} is neither of the current version nor listed in devtools/released.sha256"
+        for path in sorted(repo.glob(f"{_NAME}--*.sql"))
+        if path.name not in listed and path.name not in current_scripts
+    ]
+    return problems
+
+
+def _upgrade_problems(repo: Path, version: str) -> list[str]:
+    """Every released version leads to the current one, over scripts that are released or built from sql/upgrades/."""
+    listed = _released(repo)
+    problems = []
+    reached, left = {version}, [version]
+    while left:
+        target = left.pop()
+        for start, name in upgrades_to(repo, target):
+            part = f"sql/upgrades/{start}--{target}.sql"
+            if name not in listed and not (repo / part).is_file():
+                problems.append(f"{name} is not built: {part} does not exist")
+            if start not in reached:
+                reached.add(start)
+                left.append(start)
+    for name in listed:
+        found = re.fullmatch(rf"{_NAME}--(\d+\.\d+\.\d+)\.sql", name)
+        if found and found[1] not in reached:
+            problems.append(
+                f"No upgrade script leads from {found[1]} to {version}: write sql/upgrades/{found[1]}--{version}.sql"
+            )
     return problems

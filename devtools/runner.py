@@ -48,6 +48,7 @@ class LegResult:
     major: int
     origin: str = ""
     pgtap: Counts = field(default_factory=Counts)
+    upgraded: Counts = field(default_factory=Counts)
     isolation: Counts = field(default_factory=Counts)
     pytest: Counts = field(default_factory=Counts)
     seconds_setup: float = 0.0
@@ -57,7 +58,7 @@ class LegResult:
     @property
     def counts(self) -> Counts:
         """All of the leg's tests; a problem counts as one failure."""
-        total = self.pgtap + self.isolation + self.pytest
+        total = self.pgtap + self.upgraded + self.isolation + self.pytest
         return total + Counts(failed=1) if self.problem else total
 
 
@@ -156,12 +157,13 @@ def _run_leg(leg: Leg) -> LegResult:
 
 def _test(installation: Installation, server: Server, source: Path, result: LegResult) -> None:
     result.pgtap = _installcheck(installation, server, source, "installcheck-pgtap", "pgTAP")
+    result.upgraded = _installcheck(installation, server, source, "installcheck-upgraded", "pgTAP, upgraded")
     result.isolation = _installcheck(installation, server, source, "installcheck-isolation", "isolation")
     result.pytest = _pytest(server)
 
 
 def _installcheck(installation: Installation, server: Server, source: Path, target: str, title: str) -> Counts:
-    """Run one half of `make installcheck` against the server; everything but the passes is shown when it fails."""
+    """Run one part of `make installcheck` against the server; everything but the passes is shown when it fails."""
     began = time.monotonic()
     environment = server.environment()
     if installation.perl_lib:
@@ -234,9 +236,9 @@ def _keep_log(server: Server) -> None:
 
 
 def _print_table(checks: Counts, legs: list[LegResult], left_out: dict[str, str], seconds: float) -> None:
-    rows = [("PostgreSQL", "from", "pgTAP", "isolation", "pytest", "set-up s", "all s")]
+    rows = [("PostgreSQL", "from", "pgTAP", "upgraded", "isolation", "pytest", "set-up s", "all s")]
     for leg in legs:
-        cells = (str(leg.pgtap), str(leg.isolation), str(leg.pytest))
+        cells = (str(leg.pgtap), str(leg.upgraded), str(leg.isolation), str(leg.pytest))
         rows.append((str(leg.major), leg.origin, *cells, f"{leg.seconds_setup:.1f}", f"{leg.seconds:.1f}"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     say("")

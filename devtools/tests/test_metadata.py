@@ -19,6 +19,8 @@ def repo(tmp_path: Path) -> Path:
     (tmp_path / "gravity_memory--1.2.0.sql").write_text("SELECT 1;")
     (tmp_path / "gravity_memory--1.1.0.sql").write_text("SELECT 0;")
     (tmp_path / "gravity_memory--1.1.0--1.2.0.sql").write_text("SELECT 01;")
+    (tmp_path / "sql/upgrades").mkdir(parents=True)
+    (tmp_path / "sql/upgrades/1.1.0--1.2.0.sql").write_text("SELECT 0;")
     (tmp_path / "devtools").mkdir()
     digest = hashlib.sha256(b"SELECT 0;").hexdigest()
     (tmp_path / "devtools/released.sha256").write_text(f"# Comment\n{digest}  gravity_memory--1.1.0.sql\n")
@@ -77,3 +79,39 @@ def test_a_released_script_that_is_gone_is_found(repo: Path) -> None:
 def test_an_old_script_that_is_not_listed_is_found(repo: Path) -> None:
     (repo / "gravity_memory--1.0.0.sql").write_text("SELECT 3;")
     assert "gravity_memory--1.0.0.sql" in metadata_problems(repo)[0]
+
+
+def test_a_released_version_from_which_no_upgrade_leads_on_is_found(repo: Path) -> None:
+    (repo / "gravity_memory--1.1.0--1.2.0.sql").unlink()
+    assert metadata_problems(repo) == [
+        "No upgrade script leads from 1.1.0 to 1.2.0: write sql/upgrades/1.1.0--1.2.0.sql"
+    ]
+
+
+def test_an_upgrade_over_several_released_scripts_will_do(repo: Path) -> None:
+    released = {
+        "gravity_memory--1.0.0.sql": b"SELECT 3;",
+        "gravity_memory--1.0.0--1.1.0.sql": b"SELECT 4;",
+    }
+    with (repo / "devtools/released.sha256").open("a") as listed:
+        for name, content in released.items():
+            (repo / name).write_bytes(content)
+            listed.write(f"{hashlib.sha256(content).hexdigest()}  {name}\n")
+    assert metadata_problems(repo) == []
+    (repo / "gravity_memory--1.0.0--1.1.0.sql").write_text("SELECT 5;")
+    assert ["has changed" in problem for problem in metadata_problems(repo)] == [True]
+
+
+def test_an_upgrade_script_that_is_not_built_from_the_sources_is_found(repo: Path) -> None:
+    (repo / "sql/upgrades/1.1.0--1.2.0.sql").unlink()
+    assert metadata_problems(repo) == [
+        "gravity_memory--1.1.0--1.2.0.sql is not built: sql/upgrades/1.1.0--1.2.0.sql does not exist"
+    ]
+
+
+def test_an_old_upgrade_script_that_is_not_listed_is_found(repo: Path) -> None:
+    (repo / "gravity_memory--1.0.0--1.1.0.sql").write_text("SELECT 4;")
+    (repo / "sql/upgrades/1.0.0--1.1.0.sql").write_text("")
+    assert metadata_problems(repo) == [
+        "gravity_memory--1.0.0--1.1.0.sql is neither of the current version nor listed in devtools/released.sha256"
+    ]

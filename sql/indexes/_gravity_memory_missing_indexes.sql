@@ -1,7 +1,8 @@
 -- _gravity_memory_missing_indexes(): the indexes of the catalogue that a database lacks.
 --
 -- An index is there when one of its name stands on its table and is valid: a DBA may have tuned its definition. An invalid index,
--- left by an interrupted CREATE INDEX CONCURRENTLY, counts as missing and has to be dropped first.
+-- left by an interrupted CREATE INDEX CONCURRENTLY, counts as missing and has to be dropped first. The indexes on embedding are missing
+-- only when there are rows enough to train them; see gravity_memory_vector_index_ddl().
 -- Returns the table, the CREATE INDEX statement without and with CONCURRENTLY, and whether an invalid index is in the way.
 CREATE FUNCTION @extschema@._gravity_memory_missing_indexes()
 RETURNS TABLE (index_name text, table_name text, statement text, concurrent_statement text, is_invalid boolean)
@@ -28,6 +29,8 @@ AS $_gravity_memory_missing_indexes$
       AND NOT (c.index_name = 'idx_gravity_map_embedding_cosine'
                AND EXISTS (SELECT FROM pg_attribute AS a
                            WHERE a.attrelid = to_regclass(t.name) AND a.attname = 'embedding' AND a.atttypmod = 1))
+      AND NOT EXISTS (SELECT FROM @extschema@._gravity_memory_vector_index_states() AS v
+                      WHERE v.index_name = c.index_name AND NOT v.is_wanted)
 $_gravity_memory_missing_indexes$;
 
 COMMENT ON FUNCTION @extschema@._gravity_memory_missing_indexes() IS

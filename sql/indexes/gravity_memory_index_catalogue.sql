@@ -11,9 +11,7 @@ STABLE
 SET search_path = pg_catalog, pg_temp
 AS $gravity_memory_index_catalogue$
 SELECT i.index_name, i.table_name, i.is_unique,
-       replace(replace(i.definition, ':vector_schema', quote_ident(@extschema@._gravity_memory_vector_schema())),
-               ':lists', @extschema@._gravity_memory_effective_settings() ->> 'embedding_lists'),
-       i.serves, i.in_spec
+       COALESCE(v.definition, i.definition), i.serves, i.in_spec
 FROM (VALUES
     -- Memories: the specification's indexes.
     ('idx_gravity_map_user_id', 'gravity_map', false, '(user_id)',
@@ -42,10 +40,10 @@ FROM (VALUES
     ('idx_gravity_map_tags', 'gravity_map', false, 'USING gin (meta_tags)',
      'SELECT id, content FROM gravity_map WHERE meta_tags @> :meta_tags', true),
     ('idx_gravity_map_embedding_cosine', 'gravity_map', false,
-     'USING ivfflat (embedding :vector_schema.vector_cosine_ops) WITH (lists = :lists)',
+     '',
      'SELECT id, content FROM gravity_map ORDER BY embedding <=> :embedding LIMIT 10', true),
     ('idx_gravity_map_embedding_l2', 'gravity_map', false,
-     'USING ivfflat (embedding :vector_schema.vector_l2_ops) WITH (lists = :lists)',
+     '',
      'SELECT id, content FROM gravity_map ORDER BY embedding <-> :embedding LIMIT 10', true),
 
     -- Memories: what the application's queries need besides.
@@ -65,6 +63,13 @@ FROM (VALUES
      '(user_id, emotion_type, created_at, id) WHERE gravity_score >= 0.8',
      'SELECT id, created_at FROM gravity_map WHERE user_id = :user_id AND emotion_type = :emotion_type '
      'AND gravity_score >= 0.8 AND created_at <= :created_at ORDER BY created_at DESC, id DESC LIMIT 3', false),
+
+    -- Recall: the turns before and after a memory, in an order without ties; and the lexical part's statistics of a user.
+    ('idx_gravity_map_session_turns', 'gravity_map', false, '(user_id, session_id, created_at, id) WHERE session_id IS NOT NULL',
+     'SELECT id FROM gravity_map WHERE user_id = :user_id AND session_id = :session_id '
+     'AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT 2', false),
+    ('idx_memory_digests_length', 'memory_digests', false, '(user_id, length)',
+     'SELECT count(*), avg(length) FROM memory_digests WHERE user_id = :user_id', false),
 
     -- Arcs and their members.
     ('idx_memory_arcs_user', 'memory_arcs', false, '(user_id, evolution_stage)',
@@ -99,6 +104,9 @@ FROM (VALUES
     ('idx_pattern_matrix_type', 'pattern_matrix', false, '(pattern_type)',
      'SELECT count(*) FROM pattern_matrix WHERE pattern_type = :pattern_type', true)
 ) AS i (index_name, table_name, is_unique, definition, serves, in_spec)
+-- The indexes on embedding depend on the number of rows and on settings; with embedding_index = none there are none.
+LEFT JOIN @extschema@._gravity_memory_vector_index_states() AS v ON v.index_name = i.index_name
+WHERE i.definition <> '' OR v.definition NOT LIKE 'USING none %'
 $gravity_memory_index_catalogue$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_index_catalogue() IS

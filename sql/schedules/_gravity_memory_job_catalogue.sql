@@ -11,7 +11,8 @@ AS $_gravity_memory_job_catalogue$
     SELECT j.job_name, s.settings ->> j.setting, j.command
     FROM (VALUES
             ('cleanup-cache', 'cache_cleanup_schedule', 'SELECT @extschema@.cleanup_old_cache()'),
-            ('evolve-arcs', 'arc_evolution_schedule', 'SELECT @extschema@.gravity_memory_evolve_arcs()')
+            ('evolve-arcs', 'arc_evolution_schedule', 'SELECT @extschema@.gravity_memory_evolve_arcs()'),
+            ('train-vector-indexes', 'embedding_index_schedule', 'SELECT @extschema@.gravity_memory_train_vector_indexes()')
          ) AS j (job_name, setting, command)
     CROSS JOIN (SELECT @extschema@._gravity_memory_effective_settings() AS settings) AS s
 $_gravity_memory_job_catalogue$;

@@ -1,4 +1,4 @@
--- gravity_memory_schedule_jobs(): schedules the jobs cleanup-cache and evolve-arcs in pg_cron, or says how to run them elsewhere.
+-- gravity_memory_schedule_jobs(): schedules the jobs of the catalogue in pg_cron, or says how to run them elsewhere.
 --
 -- Returns the names of the jobs it created or changed: none when all is as it should be, so it can be called at any time.
 -- Where pg_cron is not in this database, or a job of that name runs something else, a NOTICE says what to run where. It never raises an error: a database
@@ -62,5 +62,5 @@ END
 $gravity_memory_schedule_jobs$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_schedule_jobs() IS
-    'Schedules cleanup-cache and evolve-arcs in pg_cron and returns the jobs it changed; without pg_cron, a NOTICE says what to run.';
+    'Schedules the jobs in pg_cron and returns those it changed; without pg_cron, a NOTICE says what to run.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_schedule_jobs() FROM PUBLIC;

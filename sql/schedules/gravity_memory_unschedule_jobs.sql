@@ -1,6 +1,7 @@
 -- gravity_memory_unschedule_jobs(): removes this database's jobs of gravity_memory from pg_cron, and no others.
 --
--- A job is ours when both its name and its command are: another job that happens to be called cleanup-cache stays.
+-- A job is ours when both its name and its command are: another job that happens to be called cleanup-cache stays. The step that
+-- gravity_memory_train_vector_indexes() scheduled last is ours too.
 -- Returns the names of the jobs it removed.
 CREATE FUNCTION @extschema@.gravity_memory_unschedule_jobs()
 RETURNS SETOF text
@@ -16,8 +17,10 @@ BEGIN
     END IF;
     FOR v_job IN EXECUTE
         'SELECT j.jobid, j.jobname FROM cron.job AS j'
-        ' JOIN @extschema@._gravity_memory_job_catalogue() AS c ON c.job_name = j.jobname AND c.command = j.command'
-        ' WHERE j.database = current_database() ORDER BY j.jobname'
+        ' LEFT JOIN @extschema@._gravity_memory_job_catalogue() AS c ON c.job_name = j.jobname AND c.command = j.command'
+        ' WHERE j.database = current_database()'
+        ' AND (c.job_name IS NOT NULL OR (j.jobname = ''train-vector-index-step'' AND j.command ~ ''idx_gravity_map_embedding_''))'
+        ' ORDER BY j.jobname'
     LOOP
         EXECUTE 'SELECT cron.unschedule($1)' USING v_job.jobid;
         RETURN QUERY SELECT v_job.jobname::text;

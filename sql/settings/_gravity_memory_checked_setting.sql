@@ -32,6 +32,10 @@ BEGIN
         WHEN 'choice' THEN format('one of: %s', array_to_string(v_definition.choices, ', '))
         WHEN 'list' THEN 'a list such as ''Blu, Matt'', ''{Blu,Matt}'' or ''["Blu", "Matt"]'', without empty entries'
         WHEN 'pattern' THEN 'a PostgreSQL regular expression (ARE) that does not match the empty string'
+        WHEN 'text search configuration' THEN format('one of this database''s text search configurations, those outside pg_catalog with their schema: %s',
+            (SELECT string_agg(CASE n.nspname WHEN 'pg_catalog' THEN '' ELSE quote_ident(n.nspname) || '.' END || quote_ident(c.cfgname),
+                               ', ' ORDER BY n.nspname, c.cfgname)
+             FROM pg_ts_config AS c JOIN pg_namespace AS n ON n.oid = c.cfgnamespace))
         WHEN 'schedule' THEN 'a cron schedule of five fields, such as ''0 * * * *'', or ''30 seconds'''
     END;
 
@@ -77,6 +81,12 @@ BEGIN
                     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'matches everything';
                 END IF;
                 v_checked := p_value;
+            WHEN 'text search configuration' THEN
+                -- Under our search_path the name prints with its schema, unless that is pg_catalog.
+                IF btrim(p_value) ~ '^([0-9]+|-)$' THEN
+                    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'a number or none, not a name';
+                END IF;
+                v_checked := btrim(p_value)::regconfig::text;
             WHEN 'schedule' THEN
                 IF NOT @extschema@._gravity_memory_is_schedule(p_value) THEN
                     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'bad schedule';

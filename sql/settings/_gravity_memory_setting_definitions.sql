@@ -56,9 +56,29 @@ VALUES
      'cleanup_old_cache() deletes entries of consciousness_cache that are older (spec).'),
     ('cache_cleanup_schedule', 'schedule', '0 * * * *', NULL, NULL, NULL, 'cron schedule',
      'When the job cleanup-cache runs cleanup_old_cache() (spec).'),
+    -- Recall.
+    ('recall_oversampling', 'integer', '16', 1, 1000, NULL, 'memories per result',
+     'How many memories a search compares by full vector at first, per result, for up to ten results. It goes on from there as '
+     'recall_margin says.'),
+    ('recall_margin', 'number', '2', 0, 20, NULL, 'standard deviations',
+     'How far beyond its expected place in the order of signatures a memory is still looked for. More finds more and costs more: '
+     'at 2, .996 of the ten nearest of 100,000.'),
+    ('text_search_config', 'text search configuration', 'english', NULL, NULL, NULL, 'text search configuration',
+     'Which words of content and query are the same and which are stop words. After a change, CALL '
+     'gravity_memory_rebuild_recall() derives the terms of existing memories anew.'),
     -- Indexes.
-    ('embedding_lists', 'integer', '100', 1, 32768, NULL, 'lists',
-     'The number of lists of the two ivfflat indexes on embedding (spec), used when they are created.'),
+    ('embedding_index', 'choice', 'ivfflat', NULL, NULL, '{ivfflat,hnsw,none}', '',
+     'The kind of the two indexes on embedding, for searches across users (spec: ivfflat). hnsw finds more and costs writers '
+     'more; none builds none.'),
+    ('embedding_index_min_rows', 'integer', '10000', 1, 1000000000, NULL, 'memories',
+     'The indexes on embedding are built when this many memories have one: fewer are compared exactly in milliseconds, and '
+     'an index trained on few rows stays bad.'),
+    ('embedding_index_schedule', 'schedule', '*/10 * * * *', NULL, NULL, NULL, 'cron schedule',
+     'When the job train-vector-indexes looks whether the indexes on embedding suit the number of rows.'),
+    ('embedding_lists', 'integer', '0', 0, 32768, NULL, 'lists',
+     'The number of lists of the ivfflat indexes on embedding; 0 chooses it by the number of rows, and again as they grow.'),
+    ('embedding_probes', 'integer', '0', 0, 32768, NULL, 'lists',
+     'How many lists gravity_memory_search_all() searches; 0 chooses it by the number of lists.'),
     ('setup_index_limit', 'integer', '100', 0, 1000000, NULL, 'MB',
      'gravity_memory_setup() builds missing indexes itself on tables up to this size; on larger ones it would block writers '
      'for long and points to gravity_memory_index_ddl() instead.')

@@ -1,7 +1,8 @@
 -- gravity_memory_set(p_name, p_value): changes a setting for the whole database, from the next statement on.
 --
--- Returns the value as stored. Setting a default stores no override. A setting that holds a schedule is applied to pg_cron
--- at once. Only the owner of the settings table may call it; others are refused by the table's privileges.
+-- Returns the value as stored. Setting a default stores no override. A setting that holds a schedule is applied to pg_cron at once; a
+-- new text_search_config makes recall read the memories themselves until CALL gravity_memory_rebuild_recall() has run. Only the
+-- owner of the settings table may call it; others are refused by the table's privileges.
 -- Errors: 22023 for an unknown name or an impossible value (the HINT names the valid ones); 55000 when setup has not run.
 CREATE FUNCTION @extschema@.gravity_memory_set(p_name text, p_value text)
 RETURNS text
@@ -10,6 +11,7 @@ SET search_path = pg_catalog, pg_temp
 AS $gravity_memory_set$
 DECLARE
     v_value CONSTANT text := @extschema@._gravity_memory_checked_setting(p_name, p_value);
+    v_old_value CONSTANT text := @extschema@._gravity_memory_effective_settings() ->> p_name;
 BEGIN
     IF to_regclass('@extschema@.gravity_memory_settings') IS NULL THEN
         RAISE EXCEPTION 'the table gravity_memory_settings does not exist'
@@ -25,6 +27,12 @@ BEGIN
     END IF;
     IF p_name IN (SELECT d.name FROM @extschema@._gravity_memory_setting_definitions() AS d WHERE d.kind = 'schedule') THEN
         PERFORM @extschema@.gravity_memory_schedule_jobs();
+    END IF;
+    IF p_name = 'text_search_config' AND v_value <> v_old_value AND to_regclass('@extschema@.memory_recall_gaps') IS NOT NULL
+       AND EXISTS (SELECT FROM @extschema@.gravity_map) THEN
+        PERFORM @extschema@._gravity_memory_note_recall_gaps(NULL);
+        RAISE NOTICE 'gravity_memory: recall reads every memory of a user until the terms of all memories are derived anew.'
+            USING HINT = 'Run CALL @extschema@.gravity_memory_rebuild_recall().';
     END IF;
     RETURN v_value;
 END

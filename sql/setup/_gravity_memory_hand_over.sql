@@ -43,7 +43,7 @@ BEGIN
             object := v_function.proname;
             RETURN NEXT;
         ELSE
-            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', v_function.signature, v_owner);
+            EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %I', v_function.signature, v_owner);
         END IF;
     END LOOP;
 EXCEPTION WHEN insufficient_privilege THEN

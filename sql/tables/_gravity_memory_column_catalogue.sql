@@ -94,7 +94,22 @@ FROM (VALUES
     ('memory_arc_locks', 2, 'emotion_type', 'text', 'NOT NULL', '{}'),
 
     ('gravity_memory_settings', 1, 'name',  'text', 'NOT NULL', '{}'),
-    ('gravity_memory_settings', 2, 'value', 'text', 'NOT NULL', '{}')
+    ('gravity_memory_settings', 2, 'value', 'text', 'NOT NULL', '{}'),
+
+    ('memory_digests', 1, 'user_id',   'text',        'NOT NULL', '{}'),
+    ('memory_digests', 2, 'memory_id', 'uuid',        'NOT NULL', '{}'),
+    ('memory_digests', 3, 'length',    'integer',     'NOT NULL', '{}'),
+    ('memory_digests', 4, 'signature', 'bit varying', '', '{}'),
+    ('memory_digests', 5, 'term_keys', 'bigint[]',    'NOT NULL', '{}'),
+
+    ('memory_postings', 1, 'term_key',  'bigint',   'NOT NULL', '{}'),
+    ('memory_postings', 2, 'memory_id', 'uuid',     'NOT NULL', '{}'),
+    ('memory_postings', 3, 'frequency', 'smallint', 'NOT NULL', '{}'),
+    ('memory_postings', 4, 'length',    'smallint', 'NOT NULL', '{}'),
+
+    ('memory_recall_gaps', 1, 'user_id',       'text',    'NOT NULL', '{}'),
+    ('memory_recall_gaps', 2, 'is_every_user', 'boolean', 'NOT NULL', '{}'),
+    ('memory_recall_gaps', 3, 'noted_at',      'timestamp with time zone', 'NOT NULL DEFAULT clock_timestamp()', '{}')
 ) AS c (table_name, ordinal, column_name, data_type, modifiers, also_accepted)
 $_gravity_memory_column_catalogue$;
 

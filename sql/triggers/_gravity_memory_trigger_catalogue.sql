@@ -29,6 +29,19 @@ VALUES
     ('trigger_notify_memory_updated', 'gravity_map',
      'CREATE TRIGGER trigger_notify_memory_updated AFTER UPDATE ON @extschema@.gravity_map REFERENCING NEW TABLE AS new_rows '
      'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.notify_memory_created()'),
+    ('trigger_keep_derived', 'gravity_map',
+     'CREATE TRIGGER trigger_keep_derived AFTER INSERT ON @extschema@.gravity_map REFERENCING NEW TABLE AS new_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_keep_derived()'),
+    ('trigger_keep_derived_on_update', 'gravity_map',
+     'CREATE TRIGGER trigger_keep_derived_on_update AFTER UPDATE ON @extschema@.gravity_map '
+     'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_keep_derived()'),
+    ('trigger_keep_derived_on_delete', 'gravity_map',
+     'CREATE TRIGGER trigger_keep_derived_on_delete AFTER DELETE ON @extschema@.gravity_map REFERENCING OLD TABLE AS old_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_keep_derived()'),
+    ('trigger_keep_derived_on_truncate', 'gravity_map',
+     'CREATE TRIGGER trigger_keep_derived_on_truncate AFTER TRUNCATE ON @extschema@.gravity_map '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_keep_derived()'),
     ('trigger_notify_arc_created', 'memory_arcs',
      'CREATE TRIGGER trigger_notify_arc_created AFTER INSERT ON @extschema@.memory_arcs REFERENCING NEW TABLE AS new_rows '
      'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.notify_arc_created()'),

@@ -1,7 +1,7 @@
 -- Adoption: CREATE EXTENSION and setup over tables that the application made before.
 BEGIN;
 \ir support/session.psql
-SELECT plan(59);
+SELECT plan(77);
 
 -- Each case has a schema of its own, so that the tables of this database stay where they are.
 DROP EXTENSION gravity_memory CASCADE;
@@ -71,7 +71,7 @@ SELECT is_empty('SELECT * FROM pgtap_adopted.gravity_memory_setup()', 'a second 
 SELECT bag_eq(
     $$SELECT c.relname::text FROM pg_class AS c WHERE c.relnamespace = 'pgtap_adopted'::regnamespace AND c.relkind = 'r'$$,
     ARRAY['gravity_map', 'memory_arcs', 'memory_arc_associations', 'consciousness_cache', 'active_sessions', 'pattern_matrix', 'memory_arc_locks',
-          'gravity_memory_settings', 'unrelated'],
+          'gravity_memory_settings', 'memory_digests', 'memory_postings', 'memory_recall_gaps', 'unrelated'],
     'missing tables are created beside the adopted ones');
 SELECT bag_eq(
     $$SELECT c.conname::text FROM pg_constraint AS c WHERE c.conrelid = 'pgtap_adopted.gravity_map'::regclass AND c.contype IN ('c', 'p')$$,
@@ -93,7 +93,11 @@ SELECT is((SELECT c.definition FROM (SELECT pg_get_indexdef('pgtap_adopted.idx_g
 SELECT is_empty('SELECT * FROM pgtap_adopted.gravity_memory_index_ddl()', 'all other indexes are there');
 SELECT triggers_are('pgtap_adopted', 'gravity_map',
     ARRAY['trigger_auto_tag_high_gravity', 'trigger_arc_building', 'trigger_arc_building_on_update', 'trigger_arc_building_on_delete',
-          'trigger_notify_memory_created', 'trigger_notify_memory_updated'], 'and all triggers');
+          'trigger_notify_memory_created', 'trigger_notify_memory_updated', 'trigger_keep_derived', 'trigger_keep_derived_on_update',
+          'trigger_keep_derived_on_delete', 'trigger_keep_derived_on_truncate'], 'and all triggers');
+SELECT is((SELECT count(*) FROM pgtap_adopted.memory_digests), 100::bigint, 'what recall reads is derived from the adopted memories');
+SELECT is((SELECT array_agg(r.content) FROM pgtap_adopted.recall_memories('user 1', 'remembering 7') AS r WHERE r.bm25 > 1), '{"I remember 7"}'::text[],
+          'so they are found');
 
 -- It works there: numeric gravity, uuid threads, short identifiers, no check on gravity.
 INSERT INTO pgtap_adopted.gravity_map (id, user_id, thread_id, content, gravity_score, emotion_type)
@@ -118,6 +122,16 @@ SELECT is(pgtap_adopted.cleanup_old_cache(), 0::bigint, 'adopted cache entries c
 SET CONSTRAINTS ALL IMMEDIATE;
 SELECT is((pg_temp.error_of('SELECT pgtap_adopted.gravity_memory_rebuild_arcs(''user 1'')')).message, NULL, 'arcs can be rebuilt there');
 
+SELECT results_eq(
+    $$SELECT r.content, r.gravity_score, r.thread_id FROM pgtap_adopted.recall_memories(
+          'new', 'tomorrow', p_thread_id => md5('t')::uuid::text, p_min_gravity => 0.85, p_limit => 1) AS r$$,
+    $$SELECT 'Tomorrow', 0.85::double precision, md5('t')::uuid::text$$, 'recall filters by numeric gravity and by threads that are uuids');
+UPDATE pgtap_adopted.gravity_map SET session_id = 's', embedding = array_fill(0.1, '{1536}')::vector WHERE user_id = 'new';
+SELECT results_eq(
+    $$SELECT m.content, m.gravity_score, round(m.similarity::numeric, 6)
+      FROM pgtap_adopted.match_memories(array_fill(1, '{1536}')::vector, user_id => 'new') AS m$$,
+    $$SELECT 'Tomorrow', 0.85::double precision, 1::numeric(7, 6) FROM generate_series(1, 3)$$, 'and they are found by similarity once they have embeddings');
+
 -- double precision without the check constraint: NaN and infinite gravity.
 SELECT pg_temp.adopt('CREATE TABLE gravity_map (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), user_id text NOT NULL, gravity_score double precision)') IS NULL AS ignored \gset
 INSERT INTO pgtap_adopted.gravity_map (user_id, gravity_score, emotion_type)
@@ -127,6 +141,14 @@ SELECT results_eq(
     $$VALUES ('-1' COLLATE "C", '{}'::text[], false), ('-Infinity', '{}', false), ('1.5', '{high_gravity}', true), ('Infinity', '{}', false), ('NaN', '{}', false)$$,
     'where nothing checks gravity, NaN and infinity are not high');
 SELECT results_eq('SELECT a.user_id FROM pgtap_adopted.memory_arcs AS a', ARRAY['1.5'], 'and form no arc');
+UPDATE pgtap_adopted.gravity_map SET content = 'tulips ' || gravity_score, user_id = 'all', embedding = array_fill(1, '{1536}')::vector;
+SELECT is_empty($$SELECT r.content FROM pgtap_adopted.recall_memories('all', 'tulips', p_gravity_weight => 1) AS r WHERE NOT r.score BETWEEN 0 AND 3$$,
+                'nor do they make a score of recall infinite or NaN');
+SELECT is((SELECT count(*) FROM pgtap_adopted.recall_memories('all', 'tulips', p_limit => 20)), 15::bigint, 'they are found all the same');
+SELECT is((SELECT count(*) FROM pgtap_adopted.recall_memories('all', 'tulips', p_limit => 20, p_min_gravity => 0.5)), 3::bigint,
+          'and pass no filter on gravity');
+SELECT is_empty($$SELECT m.content FROM pgtap_adopted.gravity_weighted_search(array_fill(1, '{1536}')::vector, 'all', match_count => 20) AS m
+                  WHERE NOT m.weighted_score < 'Infinity' OR NOT m.weighted_score > '-Infinity'$$, 'nor one of gravity_weighted_search()');
 SET CONSTRAINTS ALL IMMEDIATE;
 
 -- A partitioned table.
@@ -140,6 +162,7 @@ SELECT results_eq('SELECT DISTINCT m.meta_tags, m.temporal_type FROM pgtap_adopt
                   'a table partitioned by id is adopted, and its memories are tagged');
 SELECT results_eq('SELECT a.arc_name, a.memory_count FROM pgtap_adopted.memory_arcs AS a', $$VALUES ('joy arc (auto-created)', 4)$$, 'and form arcs');
 SELECT is_empty('SELECT * FROM pgtap_adopted.gravity_memory_setup()', 'a second setup has nothing to do there either');
+SELECT is((SELECT count(*) FROM pgtap_adopted.recall_memories('u', 'yesterday')), 4::bigint, 'and are found by recall');
 SET CONSTRAINTS ALL IMMEDIATE;
 
 -- A user that may be missing.
@@ -149,6 +172,11 @@ SELECT u, 0.9, 'joy' FROM unnest('{known,NULL}'::text[]) AS u CROSS JOIN generat
 SELECT is((SELECT count(*) FROM pgtap_adopted.gravity_map AS m WHERE m.meta_tags = '{high_gravity}'), 6::bigint,
           'memories without a user, where the application allows them, are stored and tagged');
 SELECT results_eq('SELECT a.user_id FROM pgtap_adopted.memory_arcs AS a', ARRAY['known'], 'and do not keep others from forming arcs');
+SELECT results_eq('SELECT DISTINCT d.user_id FROM pgtap_adopted.memory_digests AS d', ARRAY['known'], 'nor from being derived');
+UPDATE pgtap_adopted.gravity_map SET user_id = CASE WHEN user_id IS NULL THEN 'found' END;
+SELECT results_eq('SELECT d.user_id, count(*) FROM pgtap_adopted.memory_digests AS d GROUP BY 1', $$VALUES ('found', 3::bigint)$$,
+                  'a memory that gets a user is derived, one that loses its user is forgotten');
+SELECT is_empty('SELECT FROM pgtap_adopted.memory_recall_gaps', 'and nothing is left to mend');
 SET CONSTRAINTS ALL IMMEDIATE;
 
 -- Tables of another owner.
@@ -163,8 +191,21 @@ SELECT is_empty($$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'pg
 SELECT is((pg_temp.error_of_as('gravity_memory_pgtap_app',
     $$INSERT INTO pgtap_adopted.gravity_map (user_id, gravity_score, emotion_type) SELECT 'app', 0.9, 'joy' FROM generate_series(1, 3)$$)).message, NULL,
     'then that role writes memories as before');
+SELECT is((SELECT count(*) FROM pgtap_adopted.memory_digests AS d WHERE d.user_id = 'app'), 3::bigint, 'from which is derived what recall reads');
 SELECT is((SELECT a.memory_count FROM pgtap_adopted.memory_arcs AS a WHERE a.user_id = 'app'), 3, 'and they form arcs');
 SET CONSTRAINTS ALL IMMEDIATE;
+
+-- A table over setup_index_limit: nothing is derived while writers would wait for it.
+SELECT pg_temp.adopt($script$
+    CREATE TABLE gravity_memory_settings (name text PRIMARY KEY, value text NOT NULL);
+    INSERT INTO gravity_memory_settings VALUES ('setup_index_limit', '0');
+    CREATE TABLE gravity_map (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), user_id text NOT NULL, content text);
+    INSERT INTO gravity_map (user_id, content) SELECT 'big', 'tulip ' || i FROM generate_series(1, 30) AS i
+$script$) IS NULL AS ignored \gset
+SELECT is((SELECT count(*) FROM pgtap_adopted.memory_digests), 0::bigint, 'from the memories of a large table nothing is derived at once');
+SELECT is((SELECT count(*) FROM pgtap_adopted.recall_memories('big', 'tulips', p_limit => 100)), 30::bigint, 'and recall is complete all the same');
+INSERT INTO pgtap_adopted.gravity_map (user_id, content) VALUES ('big', 'tulips again');
+SELECT is((SELECT count(*) FROM pgtap_adopted.recall_memories('big', 'tulips', p_limit => 100)), 31::bigint, 'also after more is written, and derived');
 
 -- Refusals. Every mismatch is named, at once, with what to do; nothing is changed.
 
@@ -226,7 +267,12 @@ FROM (VALUES
     ('CREATE TABLE gravity_map (id uuid PRIMARY KEY, user_id text, embedding real[])',
      format('gravity_map.embedding is real[], must be %I.vector(1536): convert it, or rename it away and setup adds an empty embedding, then copy the values',
             (SELECT n.nspname FROM pg_extension AS x JOIN pg_namespace AS n ON n.oid = x.extnamespace WHERE x.extname = 'vector')),
-     'an embedding that is no vector is refused')
+     'an embedding that is no vector is refused'),
+    ('CREATE TABLE memory_digests (user_id text, memory_id uuid, length integer, signature bit(1536), term_keys bigint[])',
+     'memory_digests.signature is bit, must be bit varying: convert it, or rename it away and setup adds an empty signature, then copy the values',
+     'a table of a name of ours that holds something else is refused'),
+    ('CREATE VIEW gravity_map AS SELECT gen_random_uuid() AS id, (1 / 0)::text AS user_id, NULL::vector AS embedding WHERE 1 / 0 = 1',
+     'gravity_map is not a table: rename it away, or create the extension in another schema', 'a view is refused before its code is run')
 ) AS v (script, detail, description)
 CROSS JOIN LATERAL pg_temp.refusal(v.script) AS e;
 

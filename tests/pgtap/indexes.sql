@@ -1,7 +1,22 @@
 -- Indexes: the catalogue, what is really there, and gravity_memory_index_ddl().
 BEGIN;
 \ir support/session.psql
-SELECT plan(40);
+\ir support/vectors.psql
+SELECT plan(47);
+SELECT count(*) AS ignored FROM gravity_memory_setup(true) \gset
+
+-- The two indexes on embedding wait for rows to train them; vector_indexes.sql says more of that.
+SELECT is_empty('SELECT * FROM gravity_memory_index_ddl()', 'after setup no index is missing');
+SELECT bag_eq(
+    $$SELECT c.index_name FROM gravity_memory_index_catalogue() AS c
+      EXCEPT
+      SELECT i.indexrelid::regclass::text FROM pg_index AS i WHERE i.indisvalid AND i.indisready AND i.indislive$$,
+    ARRAY['idx_gravity_map_embedding_cosine', 'idx_gravity_map_embedding_l2'],
+    'all indexes of the catalogue are there, but those on embedding, for which there are too few rows');
+INSERT INTO gravity_map (user_id, embedding) SELECT 'pgtap indexes', pg_temp.random_vector(g) FROM generate_series(1, 20) AS g;
+-- What pgvector needs to train as many lists as the specification says on vectors of 1,536 dimensions.
+SET LOCAL maintenance_work_mem = '128MB';
+SELECT gravity_memory_set('embedding_index_min_rows', '20'), gravity_memory_set('embedding_lists', '100') IS NULL AS ignored \gset
 SELECT count(*) AS ignored FROM gravity_memory_setup(true) \gset
 
 SELECT bag_eq(
@@ -16,8 +31,8 @@ SELECT bag_eq(
 SELECT bag_eq(
     'SELECT c.index_name FROM gravity_memory_index_catalogue() AS c WHERE NOT c.in_spec',
     ARRAY['idx_gravity_map_user_significant', 'idx_gravity_map_user_thread', 'idx_gravity_map_user_session', 'idx_gravity_map_user_gravity',
-          'idx_gravity_map_arc_cluster', 'idx_memory_arcs_open_automatic', 'idx_consciousness_cache_lookup',
-          'idx_consciousness_cache_created_at'],
+          'idx_gravity_map_arc_cluster', 'idx_gravity_map_session_turns', 'idx_memory_digests_length', 'idx_memory_arcs_open_automatic',
+          'idx_consciousness_cache_lookup', 'idx_consciousness_cache_created_at'],
     'and those that the application''s other queries need');
 SELECT is_empty($$SELECT c.index_name FROM gravity_memory_index_catalogue() AS c WHERE c.serves !~ ('^SELECT .* FROM ' || c.table_name || '\M')$$,
                 'each entry names a query on its table that the index serves');
@@ -25,7 +40,7 @@ SELECT is_empty(
     $$SELECT c.index_name, c.table_name FROM gravity_memory_index_catalogue() AS c
       EXCEPT
       SELECT i.indexrelid::regclass::text, i.indrelid::regclass::text FROM pg_index AS i WHERE i.indisvalid AND i.indisready AND i.indislive$$,
-    'every index of the catalogue is there, on its table, and valid');
+    'with rows to train them, every index of the catalogue is there, on its table, and valid');
 SELECT is_empty(
     $$SELECT i.indexrelid::regclass FROM gravity_memory_index_catalogue() AS c JOIN pg_index AS i ON i.indexrelid = to_regclass(quote_ident(c.index_name))
       WHERE i.indisunique <> c.is_unique$$,
@@ -93,7 +108,7 @@ SELECT bag_eq(
     'all indexes are as the catalogue defines them');
 DROP SCHEMA pgtap_catalogue CASCADE;
 SELECT is((SELECT count(*) FROM pg_indexes AS i JOIN gravity_memory_index_catalogue() AS c ON c.index_name = i.indexname
-           WHERE quote_ident(i.schemaname) = :'extension_schema' AND i.indexdef NOT LIKE '% CONCURRENTLY %'), 30::bigint,
+           WHERE quote_ident(i.schemaname) = :'extension_schema' AND i.indexdef NOT LIKE '% CONCURRENTLY %'), 32::bigint,
           'pg_indexes lists all of them');
 SELECT is(
     (SELECT replace(i.indexdef, format(' ON %s.', :'extension_schema'), ' ON ') FROM pg_indexes AS i
@@ -137,9 +152,21 @@ END
 $run$;
 SELECT is_empty('SELECT * FROM gravity_memory_index_ddl()', 'when they have run, nothing is missing');
 SELECT is_empty('SELECT * FROM gravity_memory_setup()', 'for setup neither');
-SELECT gravity_memory_set('embedding_lists', '1000') IS NULL AS ignored \gset
+SELECT gravity_memory_set('embedding_lists', '200') IS NULL AS ignored \gset
 DROP INDEX idx_gravity_map_embedding_l2;
-SELECT alike((SELECT d FROM gravity_memory_index_ddl() AS d), '%.vector_l2_ops) WITH (lists = 1000)', 'the lists of an ivfflat index are a setting');
+SELECT alike((SELECT d FROM gravity_memory_index_ddl() AS d), '%.vector_l2_ops) WITH (lists = 200)', 'the lists of an ivfflat index are a setting');
+SELECT gravity_memory_set('embedding_index', 'hnsw') IS NULL AS ignored \gset
+SELECT alike((SELECT d FROM gravity_memory_index_ddl() AS d), '% USING hnsw (embedding %.vector_l2_ops)', 'and so is its kind');
+SELECT gravity_memory_set('embedding_index', 'none') IS NULL AS ignored \gset
+SELECT is_empty('SELECT * FROM gravity_memory_index_ddl()', 'with embedding_index none there is no index on embedding to miss');
+SELECT is_empty($$SELECT FROM gravity_memory_index_catalogue() AS c WHERE c.index_name ~ 'embedding'$$, 'nor one in the catalogue');
+SELECT gravity_memory_reset('embedding_index') IS NULL AS ignored \gset
+
+-- Who may: the catalogue is no secret, also of a table that one may not read.
+SELECT pg_temp.new_role('gravity_memory_pgtap_indexes') AS ignored \gset
+SELECT is((pg_temp.error_of_as('gravity_memory_pgtap_indexes', 'SELECT * FROM gravity_memory_index_catalogue()')).message, NULL,
+          'a role without privileges can read the catalogue');
+SELECT is((pg_temp.error_of_as('gravity_memory_pgtap_indexes', 'SELECT * FROM gravity_memory_index_ddl()')).message, NULL, 'and ask what is missing');
 ALTER TABLE pattern_matrix RENAME TO pgtap_away;
 SELECT is_empty($$SELECT d FROM gravity_memory_index_ddl() AS d WHERE d LIKE '%pattern_matrix%'$$, 'no statement for a table that is not there');
 ALTER TABLE pgtap_away RENAME TO pattern_matrix;

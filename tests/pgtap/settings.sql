@@ -1,7 +1,7 @@
 -- Settings: gravity_memory_settings(), gravity_memory_set(), gravity_memory_reset().
 BEGIN;
 \ir support/session.psql
-SELECT plan(136);
+SELECT plan(181);
 
 -- The list.
 
@@ -19,28 +19,35 @@ SELECT results_eq(
         ('arc_window', '24 hours', '24 hours', 'interval'),
         ('cache_cleanup_schedule', '0 * * * *', '0 * * * *', 'cron schedule'),
         ('cache_retention', '24 hours', '24 hours', 'interval'),
-        ('embedding_lists', '100', '100', 'lists'),
+        ('embedding_index', 'ivfflat', 'ivfflat', ''),
+        ('embedding_index_min_rows', '10000', '10000', 'memories'),
+        ('embedding_index_schedule', '*/10 * * * *', '*/10 * * * *', 'cron schedule'),
+        ('embedding_lists', '0', '0', 'lists'),
+        ('embedding_probes', '0', '0', 'lists'),
         ('high_gravity_threshold', '0.85', '0.85', 'gravity 0..1'),
         ('identity_entities', '{Blu,Matt,Atlas,Ivy}', '{Blu,Matt,Atlas,Ivy}', 'list of entities'),
         ('identity_match', 'all', 'all', ''),
         ('notify', 'payload', 'payload', ''),
         ('notify_bulk_rows', '1000', '1000', 'rows'),
         ('notify_queue_limit', '0.5', '0.5', 'share 0..1'),
+        ('recall_margin', '2', '2', 'standard deviations'),
+        ('recall_oversampling', '16', '16', 'memories per result'),
         ('setup_index_limit', '100', '100', 'MB'),
         ('temporal_future_pattern',
          '\m(tomorrow|next\s+week|will|won[''\u2019]t|plan(s|ned|ning)?|going\s+to)\M|[''\u2019]ll\M',
          '\m(tomorrow|next\s+week|will|won[''\u2019]t|plan(s|ned|ning)?|going\s+to)\M|[''\u2019]ll\M', 'regular expression'),
         ('temporal_past_pattern', '\m(yesterday|last\s+week|remember(s|ed|ing)?|before)\M',
-         '\m(yesterday|last\s+week|remember(s|ed|ing)?|before)\M', 'regular expression')$$,
+         '\m(yesterday|last\s+week|remember(s|ed|ing)?|before)\M', 'regular expression'),
+        ('text_search_config', 'english', 'english', 'text search configuration')$$,
     'every setting is listed with its value, its default (the specification''s, where it has one) and its unit');
 SELECT is_empty(
     $$SELECT s.name FROM gravity_memory_settings() AS s WHERE s.meaning !~ '^\S.{20,}\.$'$$,
     'every setting has its meaning explained in a sentence');
 SELECT set_eq(
-    $$SELECT s.name FROM gravity_memory_settings() AS s WHERE s.meaning ~ '\(spec[,)]'$$,
+    $$SELECT s.name FROM gravity_memory_settings() AS s WHERE s.meaning ~ '\(spec[,:)]'$$,
     ARRAY['high_gravity_threshold', 'identity_entities', 'identity_match', 'temporal_past_pattern', 'temporal_future_pattern',
           'arc_gravity_threshold', 'arc_window', 'arc_min_memories', 'arc_fusion_strength', 'notify', 'cache_retention',
-          'cache_cleanup_schedule', 'embedding_lists'],
+          'cache_cleanup_schedule', 'embedding_index'],
     'the meaning says of which settings the specification gives the default');
 SELECT results_eq(
     $$SELECT s.name FROM gravity_memory_settings() AS s$$,
@@ -75,12 +82,17 @@ SELECT is_empty('SELECT * FROM gravity_memory_settings', 'so a default in anothe
 
 -- Valid forms, and how they are stored.
 
+CREATE SCHEMA "pgtap words";
+CREATE TEXT SEARCH CONFIGURATION "pgtap words"."of Ada" (COPY = english);
 SELECT is((pg_temp.error_of(format('SELECT gravity_memory_set(%L, %L)', v.name, v.given))).message, NULL,
           format('%s accepts %L', v.name, left(v.given, 40)))
 FROM (VALUES
     ('high_gravity_threshold', '0'), ('high_gravity_threshold', '1'), ('notify_bulk_rows', '0'),
-    ('notify_bulk_rows', '1000000'), ('arc_min_memories', '2'), ('arc_min_memories', '100'), ('embedding_lists', '1'),
-    ('embedding_lists', '32768'), ('arc_window', '1 second'), ('cache_retention', '1000 years'), ('cache_retention', 'P1DT2H'),
+    ('notify_bulk_rows', '1000000'), ('arc_min_memories', '2'), ('arc_min_memories', '100'), ('embedding_lists', '0'),
+    ('embedding_lists', '32768'), ('embedding_probes', '0'), ('embedding_probes', '32768'), ('embedding_index_min_rows', '1'),
+    ('embedding_index_min_rows', '1000000000'), ('recall_oversampling', '1'), ('recall_oversampling', '1000'), ('recall_margin', '0'),
+    ('recall_margin', '20'), ('recall_margin', '2.5'), ('embedding_index', 'hnsw'), ('embedding_index', 'none'),
+    ('text_search_config', 'simple'), ('arc_window', '1 second'), ('cache_retention', '1000 years'), ('cache_retention', 'P1DT2H'),
     ('identity_entities', repeat('x', 8192)), ('temporal_past_pattern', '(?n)^once\M'),
     ('temporal_past_pattern', repeat('x', 8192)), ('cache_cleanup_schedule', '*/5 0-6,22 1,15 * 1-5'),
     ('cache_cleanup_schedule', '30 seconds'), ('cache_cleanup_schedule', '1 second'), ('cache_cleanup_schedule', '59 seconds'),
@@ -92,7 +104,9 @@ FROM (VALUES
     ('high_gravity_threshold', ' 0.5 ', '0.5'), ('high_gravity_threshold', '5e-1', '0.5'),
     ('notify_bulk_rows', '5.0', '5'), ('notify_bulk_rows', ' 1e3 ', '1000'),
     ('cache_retention', '  2 hours ', '2 hours'),
-    ('identity_match', 'ANY', 'any'), ('notify', ' Off ', 'off'),
+    ('identity_match', 'ANY', 'any'), ('notify', ' Off ', 'off'), ('embedding_index', ' HNSW ', 'hnsw'),
+    ('text_search_config', ' German ', 'german'), ('text_search_config', 'pg_catalog.simple', 'simple'),
+    ('text_search_config', '"pgtap words"."of Ada"', '"pgtap words"."of Ada"'), ('recall_margin', '2.50', '2.5'),
     ('identity_entities', '', '{}'), ('identity_entities', '  ', '{}'), ('identity_entities', '{}', '{}'),
     ('identity_entities', '[]', '{}'),
     ('identity_entities', 'Blu', '{Blu}'), ('identity_entities', ' Blu ,  Matt Smith ', '{Blu,"Matt Smith"}'),
@@ -110,7 +124,13 @@ FROM (VALUES
     ('high_gravity_threshold', '-0.001'), ('high_gravity_threshold', '1.001'), ('high_gravity_threshold', 'NaN'),
     ('high_gravity_threshold', 'Infinity'), ('high_gravity_threshold', '1e999999'),
     ('arc_min_memories', '1'), ('arc_min_memories', '101'), ('arc_min_memories', '2.5'), ('arc_min_memories', 'NaN'),
-    ('arc_min_memories', NULL), ('embedding_lists', '0'), ('embedding_lists', '32769'),
+    ('arc_min_memories', NULL), ('embedding_lists', '-1'), ('embedding_lists', '32769'), ('embedding_probes', '-1'), ('embedding_probes', '1.5'),
+    ('embedding_index', NULL), ('embedding_index', 'gin'), ('embedding_index', ''), ('embedding_index_min_rows', '0'),
+    ('embedding_index_min_rows', '1000000001'), ('embedding_index_schedule', 'often'), ('recall_oversampling', '0'), ('recall_oversampling', '1001'),
+    ('recall_margin', '-0.1'), ('recall_margin', '20.1'), ('recall_margin', 'NaN'),
+    ('text_search_config', NULL), ('text_search_config', ''), ('text_search_config', 'klingon'), ('text_search_config', 'pg_catalog.klingon'),
+    ('text_search_config', 'nowhere.english'), ('text_search_config', '13063'), ('text_search_config', ' 13063 '), ('text_search_config', '-'), ('text_search_config', 'a b'),
+    ('text_search_config', 'of Ada'), ('text_search_config', 'english; DROP TABLE gravity_map'),
     ('arc_window', NULL), ('arc_window', ''), ('arc_window', '0'), ('arc_window', '-1 hour'), ('arc_window', '1 day -24 hours'),
     ('arc_window', 'soon'), ('arc_window', '1001 years'), ('arc_window', 'infinity'),
     ('identity_match', NULL), ('identity_match', ''), ('identity_match', 'some'), ('notify', 'on'),
@@ -134,6 +154,9 @@ FROM (VALUES
     ('arc_window', 'an interval greater than zero, such as ''24 hours'' or ''7 days''', '24 hours'),
     ('identity_match', 'one of: all, any', 'all'),
     ('notify', 'one of: payload, off', 'payload'),
+    ('embedding_index', 'one of: ivfflat, hnsw, none', 'ivfflat'),
+    ('embedding_probes', 'a whole number from 0 to 32768', '0'),
+    ('recall_margin', 'a number from 0 to 20', '2'),
     ('temporal_past_pattern', 'a PostgreSQL regular expression (ARE) that does not match the empty string',
      '\m(yesterday|last\s+week|remember(s|ed|ing)?|before)\M'),
     ('cache_cleanup_schedule', 'a cron schedule of five fields, such as ''0 * * * *'', or ''30 seconds''', '0 * * * *')
@@ -142,6 +165,9 @@ SELECT is((pg_temp.error_of($$SELECT gravity_memory_set('identity_entities', '{'
           'It takes a list such as ''Blu, Matt'', ''{Blu,Matt}'' or ''["Blu", "Matt"]'', without empty entries. '
           'The default is ''{Blu,Matt,Atlas,Ivy}''.',
           'the hint says what identity_entities takes');
+SELECT matches((pg_temp.error_of($$SELECT gravity_memory_set('text_search_config', 'klingon')$$)).hint,
+               '^It takes one of this database''s text search configurations, .*: (.*, )?english, .*"pgtap words"\."of Ada".*\. The default is ''english''\.$',
+               'the hint names the text search configurations that there are, the database''s own ones too');
 SELECT is((pg_temp.error_of($$SELECT gravity_memory_set('notify', 'it''s')$$)).message,
           'invalid value for gravity_memory setting notify: ''it''''s''', 'the message quotes the refused value');
 SELECT cmp_ok(length((pg_temp.error_of(format('SELECT gravity_memory_set(%L, %L)', 'notify', repeat('x', 1000000)))).message),

@@ -1,7 +1,8 @@
 -- Setup: gravity_memory_setup() creates what is missing, mends what was altered, and does nothing to what is right.
 BEGIN;
 \ir support/session.psql
-SELECT plan(84);
+\ir support/vectors.psql
+SELECT plan(105);
 
 -- objects(): the columns, constraints, indexes, triggers and comments of the tables, to compare before and after.
 CREATE FUNCTION pg_temp.objects() RETURNS SETOF text
@@ -41,7 +42,7 @@ SELECT has_trigger('gravity_map', 'trigger_auto_tag_high_gravity', 'and is there
 SELECT results_eq('SELECT action, object FROM gravity_memory_teardown() WHERE action = ''drop trigger''',
                   $$SELECT 'drop trigger', c.trigger_name FROM _gravity_memory_trigger_catalogue() AS c ORDER BY c.table_name, c.trigger_name$$,
                   'teardown removes all triggers');
-SELECT results_eq('SELECT action, object FROM gravity_memory_setup() WHERE action <> ''schedule job''',
+SELECT results_eq('SELECT action, object FROM gravity_memory_setup() WHERE action NOT IN (''schedule job'', ''derive rows'')',
                   $$SELECT 'create trigger', c.trigger_name FROM _gravity_memory_trigger_catalogue() AS c ORDER BY c.table_name, c.trigger_name$$,
                   'and setup brings all of them back');
 SELECT set_eq('SELECT o FROM pg_temp.objects() AS o', 'SELECT o FROM healthy', 'just as they were');
@@ -59,11 +60,13 @@ DROP TRIGGER pgtap_own ON gravity_map;
 
 -- Indexes.
 
-DROP INDEX idx_gravity_map_user_created, idx_memory_arcs_open_automatic, idx_gravity_map_embedding_cosine;
+SELECT is_empty($$SELECT i.indexrelid::regclass FROM pg_index AS i WHERE i.indrelid = 'gravity_map'::regclass AND i.indexrelid::regclass::text ~ 'embedding'$$,
+                'no index on embedding is trained on an empty table');
+DROP INDEX idx_gravity_map_user_created, idx_memory_arcs_open_automatic, idx_memory_digests_length;
 SELECT is_empty('SELECT * FROM gravity_memory_setup(false)', 'p_build_indexes false builds no index');
 SELECT results_eq('SELECT action, object FROM gravity_memory_setup(NULL)',
-                  $$VALUES ('create index', 'idx_gravity_map_embedding_cosine'), ('create index', 'idx_gravity_map_user_created'),
-                           ('create index', 'idx_memory_arcs_open_automatic')$$,
+                  $$VALUES ('create index', 'idx_gravity_map_user_created'), ('create index', 'idx_memory_arcs_open_automatic'),
+                           ('create index', 'idx_memory_digests_length')$$,
                   'p_build_indexes NULL builds the missing indexes on small tables');
 SELECT set_eq('SELECT o FROM pg_temp.objects() AS o', 'SELECT o FROM healthy', 'just as they were, the unique one unique');
 DROP INDEX idx_gravity_map_user_created;
@@ -83,13 +86,28 @@ SELECT is_empty('SELECT * FROM gravity_memory_setup()', 'an index that a DBA def
 DROP INDEX idx_pattern_matrix_type;
 SELECT count(*) AS ignored FROM gravity_memory_setup() \gset
 
-SELECT gravity_memory_set('embedding_lists', '7') IS NULL AS ignored \gset
-DROP INDEX idx_gravity_map_embedding_l2;
-SELECT count(*) AS ignored FROM gravity_memory_setup() \gset
+-- The indexes on embedding are built when there are rows to train them.
+SAVEPOINT trained;
+INSERT INTO gravity_map (user_id, embedding)
+SELECT 'pgtap setup', pg_temp.random_vector(g) FROM generate_series(1, 60) AS g;
+SELECT is_empty('SELECT * FROM gravity_memory_setup()', 'sixty memories are too few for indexes on embedding');
+SELECT gravity_memory_set('embedding_index_min_rows', '50'), gravity_memory_set('embedding_lists', '7') IS NULL AS ignored \gset
+SELECT is_empty('SELECT * FROM gravity_memory_setup(false)', 'with enough of them p_build_indexes false still builds none');
+SELECT results_eq('SELECT action, object FROM gravity_memory_setup()',
+                  $$VALUES ('create index', 'idx_gravity_map_embedding_cosine'), ('create index', 'idx_gravity_map_embedding_l2')$$,
+                  'with enough of them, as embedding_index_min_rows says, setup builds both');
 SELECT alike(pg_get_indexdef('idx_gravity_map_embedding_l2'::regclass), '%ivfflat (embedding) WITH (lists=''7'')',
              'embedding_lists decides over the lists of an index that is created');
 SELECT gravity_memory_reset('embedding_lists') IS NULL AS ignored \gset
 SELECT is_empty('SELECT * FROM gravity_memory_setup()', 'and not over one that is there');
+DELETE FROM gravity_map WHERE user_id = 'pgtap setup' AND ctid NOT IN (SELECT m.ctid FROM gravity_map AS m LIMIT 10);
+SELECT gravity_memory_set('setup_index_limit', '0') IS NULL AS ignored \gset
+SELECT is_empty('SELECT * FROM gravity_memory_setup()', 'setup does not drop an index on a table over setup_index_limit, which would block writers');
+SELECT gravity_memory_reset('setup_index_limit') IS NULL AS ignored \gset
+SELECT results_eq('SELECT action, object FROM gravity_memory_setup()',
+                  $$VALUES ('drop index', 'idx_gravity_map_embedding_cosine'), ('drop index', 'idx_gravity_map_embedding_l2')$$,
+                  'an index on embedding for which there are too few rows is dropped');
+ROLLBACK TO trained;
 
 -- Columns and tables.
 
@@ -108,18 +126,66 @@ SELECT is((SELECT count(*) FROM gravity_memory_setup() WHERE (action, object) IN
 SELECT results_eq($$SELECT m.gravity_score, m.meta_tags FROM gravity_map AS m WHERE m.user_id = 'pgtap setup'$$,
                   $$VALUES (0.5::double precision, '{high_gravity}'::text[])$$, 'rows get its default and lose nothing else');
 SELECT is_empty('SELECT * FROM gravity_memory_setup()', 'then nothing is left to do');
-DROP TABLE consciousness_cache, memory_arc_associations, gravity_memory_settings, memory_arc_locks;
+DROP TABLE consciousness_cache, memory_arc_associations, gravity_memory_settings, memory_arc_locks, memory_digests;
 SELECT results_eq($$SELECT action, object FROM gravity_memory_setup()$$,
     $$VALUES ('create table', 'memory_arc_associations'), ('create table', 'consciousness_cache'), ('create table', 'memory_arc_locks'),
-             ('create table', 'gravity_memory_settings'),
+             ('create table', 'gravity_memory_settings'), ('create table', 'memory_digests'),
              ('create index', 'idx_consciousness_cache_created_at'), ('create index', 'idx_consciousness_cache_lookup'),
              ('create index', 'idx_arc_associations_arc'), ('create index', 'idx_arc_associations_memory'),
+             ('create index', 'idx_memory_digests_length'),
              ('create trigger', 'trigger_arc_totals_on_delete'), ('create trigger', 'trigger_arc_totals_on_insert'),
              ('create trigger', 'trigger_arc_totals_on_truncate'), ('create trigger', 'trigger_arc_totals_on_update'),
-             ('create trigger', 'trigger_arc_totals_at_commit')$$,
-    'dropped tables are created again, with their indexes and triggers');
+             ('create trigger', 'trigger_arc_totals_at_commit'), ('derive rows', 'memory_digests, memory_postings')$$,
+    'dropped tables are created again, with their indexes and triggers; derived ones are filled');
 SELECT is((SELECT count(*) FROM pattern_matrix AS p WHERE p.user_id = 'pgtap setup'), 1::bigint, 'the rows of the others stay');
+SELECT is((SELECT count(*) FROM memory_digests AS d WHERE d.user_id = 'pgtap setup'), 1::bigint, 'with what the memories say');
 SELECT is_empty('SELECT * FROM gravity_memory_setup()', 'after that there is nothing to do again');
+
+-- Derived tables.
+
+SELECT is_empty($$SELECT c.oid::regclass FROM pg_class AS c JOIN _gravity_memory_table_catalogue() AS t ON c.oid = to_regclass(quote_ident(t.table_name))
+                  WHERE t.is_derived <> c.relrowsecurity OR c.relforcerowsecurity OR c.relacl IS NOT NULL AND t.is_derived$$,
+                'the derived tables, and they alone, are closed by row security, and granted to nobody');
+SELECT is_empty($$SELECT p.polname FROM pg_policy AS p JOIN _gravity_memory_table_catalogue() AS t ON p.polrelid = to_regclass(quote_ident(t.table_name))$$,
+                'without a policy');
+SELECT is((SELECT count(*) FROM pg_class AS c WHERE c.oid IN ('memory_digests'::regclass, 'memory_postings'::regclass)
+             AND c.reloptions @> '{autovacuum_vacuum_insert_scale_factor=0.02,autovacuum_vacuum_scale_factor=0.02}'), 2::bigint,
+          'those that grow are vacuumed early, because recall reads their indexes alone');
+CREATE FUNCTION pg_temp.intruder() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER "pgtap intruder" BEFORE INSERT ON memory_postings FOR EACH ROW EXECUTE FUNCTION pg_temp.intruder();
+SELECT is(e.state || ': ' || e.message || '; ' || e.hint,
+          '55000: the derived tables of gravity_memory have triggers that are not its own: "pgtap intruder" on '
+          || (SELECT quote_ident(n.nspname) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = 'memory_postings'::regclass)
+          || '.memory_postings; Drop them, run this again, then CALL gravity_memory_rebuild_recall(p_everything => true).',
+          'a trigger of somebody else''s on a derived table is refused, with what to do')
+FROM pg_temp.error_of('SELECT * FROM gravity_memory_setup()') AS e;
+DROP TRIGGER "pgtap intruder" ON memory_postings;
+DROP TRIGGER trigger_keep_derived ON gravity_map;
+INSERT INTO gravity_map (user_id, content) VALUES ('pgtap setup', 'written without the trigger');
+SELECT is((SELECT count(*) FROM memory_digests AS d WHERE d.user_id = 'pgtap setup'), 1::bigint, 'while a trigger is missing, nothing is derived');
+SELECT results_eq('SELECT action, object FROM gravity_memory_setup()',
+                  $$VALUES ('create trigger', 'trigger_keep_derived'), ('derive rows', 'memory_digests, memory_postings')$$,
+                  'setup brings it back and derives what was written meanwhile');
+SELECT is((SELECT count(*) FROM memory_digests AS d WHERE d.user_id = 'pgtap setup'), 2::bigint, 'completely');
+SELECT gravity_memory_set('setup_index_limit', '0') IS NULL AS ignored \gset
+DROP TRIGGER trigger_keep_derived ON gravity_map;
+INSERT INTO gravity_map (user_id, content) VALUES ('pgtap setup', 'written without the trigger');
+SELECT results_eq('SELECT action, object FROM gravity_memory_setup()', $$VALUES ('create trigger', 'trigger_keep_derived')$$,
+                  'on a table over setup_index_limit that would block writers,');
+SELECT results_eq('SELECT g.user_id, g.is_every_user FROM memory_recall_gaps AS g', $$VALUES ('', true)$$, 'so setup notes every user instead');
+SELECT is((SELECT count(*) FROM recall_memories('pgtap setup', 'trigger')), 2::bigint, 'and recall, which looks at the memories themselves, is complete');
+DROP TRIGGER trigger_keep_derived ON gravity_map;
+SELECT set_eq('SELECT action, object FROM gravity_memory_setup(true)',
+              $$VALUES ('create trigger', 'trigger_keep_derived'), ('derive rows', 'memory_digests, memory_postings')$$,
+              'p_build_indexes true derives whatever the size');
+SELECT is_empty('SELECT FROM memory_recall_gaps', 'and works the notes off');
+SELECT gravity_memory_reset('setup_index_limit') IS NULL AS ignored \gset
+DROP TRIGGER trigger_keep_derived_on_delete ON gravity_map;
+DELETE FROM gravity_map;
+SELECT count(*) AS ignored FROM gravity_memory_setup() \gset
+SELECT is((SELECT count(*) FROM memory_digests) + (SELECT count(*) FROM memory_postings), 0::bigint,
+          'what was derived from memories that were deleted without the trigger goes, even when none is left');
+INSERT INTO gravity_map (user_id, content, gravity_score) VALUES ('pgtap setup', 'before', 0.9);
 
 -- The dimension of embeddings.
 
@@ -167,8 +233,9 @@ BEGIN
 END
 $own$;
 SELECT results_eq('SELECT action, object FROM gravity_memory_setup()',
-    $$VALUES ('change owner', '_gravity_memory_keep_arc_totals'), ('change owner', '_gravity_memory_settle_at_commit'),
-             ('change owner', 'trigger_arc_building')$$,
+    $$VALUES ('change owner', '_gravity_memory_keep_arc_totals'), ('change owner', '_gravity_memory_keep_derived'),
+             ('change owner', '_gravity_memory_matching_postings'), ('change owner', '_gravity_memory_nearest_signatures'),
+             ('change owner', '_gravity_memory_settle_at_commit'), ('change owner', 'trigger_arc_building')$$,
     'when the tables change hands, setup hands over the SECURITY DEFINER functions, which need no more power than that');
 SELECT is_empty(
     $$SELECT p.oid::regprocedure FROM pg_proc AS p JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
@@ -178,6 +245,7 @@ SELECT is_empty(
 SELECT is_empty('SELECT * FROM gravity_memory_setup()', 'once');
 INSERT INTO gravity_map (user_id, gravity_score, emotion_type) SELECT 'pgtap setup owner', 0.9, 'joy' FROM generate_series(1, 3);
 SELECT is((SELECT a.memory_count FROM memory_arcs AS a WHERE a.user_id = 'pgtap setup owner'), 3, 'and arcs still form');
+SELECT is((SELECT count(*) FROM memory_digests AS d WHERE d.user_id = 'pgtap setup owner'), 3::bigint, 'and what recall reads is derived');
 SET CONSTRAINTS ALL IMMEDIATE;
 
 -- From nothing: CREATE EXTENSION in a schema whose name needs quotes.
@@ -193,7 +261,7 @@ SELECT results_eq(
       JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
       LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
       WHERE c.relnamespace = '"Übung 1"'::regnamespace AND c.relkind = 'r'
-        AND c.relname NOT IN ('memory_arc_locks', 'gravity_memory_settings')
+        AND c.relname NOT IN ('memory_arc_locks', 'gravity_memory_settings', 'memory_digests', 'memory_postings', 'memory_recall_gaps')
       ORDER BY c.relname, a.attnum$$,
     $$SELECT v.c COLLATE "C" FROM (VALUES
         ('active_sessions.session_id text NOT NULL'),
@@ -340,7 +408,7 @@ SELECT is_empty($$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'pg
 SELECT is_empty('SELECT * FROM pgtap_restored.gravity_memory_index_ddl()', 'no index is missing from tables that are not there');
 SELECT is_empty('SELECT * FROM pgtap_restored.gravity_memory_teardown()', 'teardown has nothing to do and does it');
 SELECT is(e.state, '55000', 'a setting cannot be stored yet') FROM pg_temp.error_of($$SELECT pgtap_restored.gravity_memory_set('notify', 'off')$$) AS e;
-SELECT is((SELECT count(*) FROM pgtap_restored.gravity_memory_setup() WHERE action = 'create table'), 8::bigint, 'setup makes everything afterwards');
+SELECT is((SELECT count(*) FROM pgtap_restored.gravity_memory_setup() WHERE action = 'create table'), 11::bigint, 'setup makes everything afterwards');
 SELECT is_empty('SELECT * FROM pgtap_restored.gravity_memory_setup()', 'and needs no third call');
 
 SELECT * FROM finish();

@@ -1,7 +1,7 @@
 -- Teardown and DROP EXTENSION: the memories stay, whatever happens to the extension.
 BEGIN;
 \ir support/session.psql
-SELECT plan(27);
+SELECT plan(31);
 
 INSERT INTO gravity_map (user_id, content, gravity_score, emotion_type) SELECT 'pgtap teardown', 'before', 0.9, 'joy' FROM generate_series(1, 3);
 INSERT INTO consciousness_cache (user_id, created_at) VALUES ('pgtap teardown', now() - interval '2 days');
@@ -38,7 +38,9 @@ SELECT matches((pg_temp.error_of('DROP EXTENSION gravity_memory')).detail, 'trig
 SELECT results_eq(
     $$SELECT action, object FROM gravity_memory_teardown() WHERE action <> 'unschedule job'$$,
     $$VALUES ('drop trigger', 'trigger_arc_building'), ('drop trigger', 'trigger_arc_building_on_delete'), ('drop trigger', 'trigger_arc_building_on_update'),
-             ('drop trigger', 'trigger_auto_tag_high_gravity'), ('drop trigger', 'trigger_notify_memory_created'),
+             ('drop trigger', 'trigger_auto_tag_high_gravity'), ('drop trigger', 'trigger_keep_derived'),
+             ('drop trigger', 'trigger_keep_derived_on_delete'), ('drop trigger', 'trigger_keep_derived_on_truncate'),
+             ('drop trigger', 'trigger_keep_derived_on_update'), ('drop trigger', 'trigger_notify_memory_created'),
              ('drop trigger', 'trigger_notify_memory_updated'), ('drop trigger', 'trigger_arc_totals_on_delete'), ('drop trigger', 'trigger_arc_totals_on_insert'),
              ('drop trigger', 'trigger_arc_totals_on_truncate'), ('drop trigger', 'trigger_arc_totals_on_update'),
              ('drop trigger', 'trigger_arc_totals_at_commit'), ('drop trigger', 'trigger_notify_arc_created')$$,
@@ -54,12 +56,15 @@ SELECT is((SELECT count(*) FROM memory_arc_associations AS l WHERE l.user_id = '
 SELECT is((SELECT a.memory_count FROM memory_arcs AS a WHERE a.user_id = 'pgtap teardown'), 3, 'and arcs');
 SELECT is((SELECT s.value FROM gravity_memory_settings AS s WHERE s.name = 'high_gravity_threshold'), '0.7', 'and settings');
 SELECT is_empty('SELECT * FROM gravity_memory_index_ddl()', 'and indexes');
-INSERT INTO gravity_map (user_id, content, gravity_score, emotion_type) SELECT 'pgtap teardown 2', 'before', 0.9, 'joy' FROM generate_series(1, 3);
+INSERT INTO gravity_map (user_id, content, gravity_score, emotion_type) SELECT 'pgtap teardown 2', 'before, or: tulips', 0.9, 'joy' FROM generate_series(1, 3);
 SELECT results_eq($$SELECT DISTINCT m.meta_tags, m.temporal_type FROM gravity_map AS m WHERE m.user_id = 'pgtap teardown 2'$$,
                   $$VALUES ('{}'::text[], NULL::text)$$, 'after teardown memories are stored as they are');
 SELECT is_empty($$SELECT FROM memory_arcs AS a WHERE a.user_id = 'pgtap teardown 2'$$, 'and form no arcs');
+SELECT is_empty($$SELECT FROM memory_digests AS d WHERE d.user_id = 'pgtap teardown 2'$$, 'and nothing is derived from them');
 SELECT is((SELECT count(*) FROM gravity_memory_setup() WHERE action = 'create trigger'),
           (SELECT count(*) FROM _gravity_memory_trigger_catalogue()), 'setup undoes a teardown');
+SELECT is((SELECT count(*) FROM memory_digests AS d WHERE d.user_id = 'pgtap teardown 2'), 3::bigint, 'derives what was written in between');
+SELECT is((SELECT count(*) FROM recall_memories('pgtap teardown 2', 'tulip')), 3::bigint, 'so that recall finds it');
 INSERT INTO gravity_map (user_id, gravity_score) VALUES ('pgtap teardown 3', 0.7);
 SELECT is((SELECT m.meta_tags FROM gravity_map AS m WHERE m.user_id = 'pgtap teardown 3'), '{high_gravity}'::text[],
           'and the settings made before hold again');
@@ -87,9 +92,10 @@ SELECT is((SELECT array[(SELECT count(*) FROM memory_arcs AS a WHERE a.user_id =
                         (SELECT count(*) FROM pattern_matrix AS p WHERE p.user_id = 'pgtap teardown'),
                         (SELECT count(*) FROM gravity_memory_settings AS s WHERE s.name = 'high_gravity_threshold')]),
           '{1,3,1,1,1,1}'::bigint[], 'and every row of the other tables');
+SELECT is((SELECT count(*) FROM memory_digests AS d WHERE d.user_id = 'pgtap teardown'), 3::bigint, 'even the derived ones');
 SELECT is_empty($$SELECT FROM pg_trigger AS t WHERE t.tgrelid = 'gravity_map'::regclass AND t.tgname LIKE 'trigger\_%'$$, 'and takes the triggers with it');
 SELECT is((SELECT count(*) FROM pg_index AS i WHERE i.indrelid = 'gravity_map'::regclass AND i.indexrelid::regclass::text ~ 'idx_gravity_map_'),
-          19::bigint, 'the indexes stay');
+          18::bigint, 'the indexes stay');
 SELECT is((pg_temp.error_of($$INSERT INTO gravity_map (user_id, gravity_score) VALUES ('pgtap teardown 4', 0.9)$$)).message, NULL,
           'and memories can be written without the extension');
 

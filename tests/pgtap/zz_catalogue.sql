@@ -3,13 +3,14 @@ BEGIN;
 \ir support/session.psql
 SELECT EXISTS (SELECT FROM pg_available_extensions AS a WHERE a.name = 'plpgsql_check') AS has_plpgsql_check \gset
 \if :has_plpgsql_check
-    SELECT plan(22);
+    SELECT plan(26);
 \else
-    SELECT plan(20);
+    SELECT plan(24);
 \endif
 -- Other files' savepoints may have created objects; this one looks at the extension as it is installed.
 CREATE TEMPORARY VIEW extension_function AS
 SELECT p.oid, p.proname::text AS name, p.oid::regprocedure::text AS signature, p.proowner, p.prosecdef, p.proconfig, p.proacl, p.prolang, p.prorettype,
+       p.prokind, p.prosrc,
        p.proname !~ '^_' AS is_public
 FROM pg_proc AS p
 JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass
@@ -18,11 +19,15 @@ WHERE e.extname = 'gravity_memory';
 
 -- Functions.
 
-SELECT cmp_ok((SELECT count(*) FROM extension_function), '>', 40::bigint, 'the functions of the extension are found');
+SELECT cmp_ok((SELECT count(*) FROM extension_function), '>', 80::bigint, 'the functions of the extension are found');
 SELECT is_empty($$SELECT f.signature FROM extension_function AS f WHERE COALESCE(obj_description(f.oid, 'pg_proc'), '') !~ '^.{20,}\.$'$$,
                 'every function has a comment, a sentence');
-SELECT is_empty($$SELECT f.signature FROM extension_function AS f WHERE NOT COALESCE('search_path=pg_catalog, pg_temp' = ANY (f.proconfig), false)$$,
-                'every function pins its search_path');
+SELECT bag_eq(
+    $$SELECT f.name FROM extension_function AS f WHERE NOT COALESCE('search_path=pg_catalog, pg_temp' = ANY (f.proconfig), false)$$,
+    ARRAY['gravity_memory_rebuild_recall'], 'every function but one pins its search_path');
+SELECT is((SELECT row(f.prokind, f.prosrc ~ '\mCOMMIT\M', f.proconfig)::text FROM extension_function AS f WHERE f.name = 'gravity_memory_rebuild_recall'), '(p,t,)',
+          'and that one commits, which no procedure with settings of its own may do');
+SELECT bag_eq('SELECT f.name FROM extension_function AS f WHERE f.prokind <> ''f''', ARRAY['gravity_memory_rebuild_recall'], 'it is the only one that is no function');
 SELECT is_empty($$SELECT f.signature FROM extension_function AS f JOIN pg_language AS l ON l.oid = f.prolang WHERE l.lanname NOT IN ('sql', 'plpgsql')$$,
                 'every function is written in SQL or PL/pgSQL');
 SELECT is_empty(
@@ -34,30 +39,49 @@ SELECT is_empty(
 
 SELECT bag_eq(
     'SELECT f.name FROM extension_function AS f WHERE f.prosecdef',
-    ARRAY['_gravity_memory_keep_arc_totals', '_gravity_memory_settle_at_commit', 'trigger_arc_building'],
-    'three functions run with their owner''s rights, and no others');
+    ARRAY['_gravity_memory_keep_arc_totals', '_gravity_memory_keep_derived', '_gravity_memory_matching_postings', '_gravity_memory_nearest_signatures',
+          '_gravity_memory_settle_at_commit', 'trigger_arc_building'],
+    'six functions run with their owner''s rights, and no others');
 -- A function without an ACL is everybody's.
 CREATE TEMPORARY VIEW public_function AS
 SELECT f.* FROM extension_function AS f
 WHERE EXISTS (SELECT FROM aclexplode(COALESCE(f.proacl, acldefault('f', f.proowner))) AS a WHERE a.grantee = 0 AND a.privilege_type = 'EXECUTE');
-SELECT is_empty('SELECT f.name FROM public_function AS f WHERE f.prosecdef', 'and nobody else may execute those');
+SELECT bag_eq('SELECT f.name FROM public_function AS f WHERE f.prosecdef', ARRAY['_gravity_memory_matching_postings', '_gravity_memory_nearest_signatures'],
+              'everybody may execute the two of them that read what is derived');
+SELECT is_empty($$SELECT f.name FROM public_function AS f WHERE f.prosecdef AND f.prosrc !~ '_gravity_memory_may_read_derived\(p_user_id, ''\w+''\) THEN\s+RETURN;'$$,
+                'which answer only whom _gravity_memory_may_read_derived() lets them');
 SELECT bag_eq(
     'SELECT f.name FROM public_function AS f',
-    ARRAY['_gravity_memory_adoption_mismatches', '_gravity_memory_checked_setting', '_gravity_memory_column_catalogue', '_gravity_memory_default_settings',
-          '_gravity_memory_effective_settings', '_gravity_memory_embedding_dimensions', '_gravity_memory_is_schedule', '_gravity_memory_job_catalogue', '_gravity_memory_may_notify',
-          '_gravity_memory_missing_indexes', '_gravity_memory_names_emotion', '_gravity_memory_notify', '_gravity_memory_qualified_name', '_gravity_memory_setting_definitions',
-          '_gravity_memory_table_bytes', '_gravity_memory_table_catalogue', '_gravity_memory_trigger_catalogue', '_gravity_memory_unsettled_arcs',
-          '_gravity_memory_vector_schema', 'auto_tag_high_gravity',
-          'gravity_memory_index_catalogue', 'gravity_memory_index_ddl', 'gravity_memory_settings', 'notify_arc_created', 'notify_memory_created'],
+    ARRAY['_gravity_memory_adoption_mismatches', '_gravity_memory_check_embedding', '_gravity_memory_check_search', '_gravity_memory_checked_recall',
+          '_gravity_memory_checked_setting', '_gravity_memory_column_catalogue', '_gravity_memory_default_settings', '_gravity_memory_document_terms',
+          '_gravity_memory_effective_settings', '_gravity_memory_embedded_rows', '_gravity_memory_embedding_dimensions', '_gravity_memory_is_schedule',
+          '_gravity_memory_ivfflat_lists', '_gravity_memory_job_catalogue', '_gravity_memory_lexical_candidates', '_gravity_memory_matching_postings',
+          '_gravity_memory_may_notify', '_gravity_memory_missing_indexes', '_gravity_memory_names_emotion', '_gravity_memory_nearest',
+          '_gravity_memory_nearest_signatures', '_gravity_memory_notify', '_gravity_memory_passing', '_gravity_memory_qualified_name',
+          '_gravity_memory_query_terms', '_gravity_memory_ranked_memories', '_gravity_memory_recall_conditions', '_gravity_memory_setting_definitions',
+          '_gravity_memory_similar_memories', '_gravity_memory_table_bytes', '_gravity_memory_table_catalogue', '_gravity_memory_text_search_config',
+          '_gravity_memory_trigger_catalogue', '_gravity_memory_unsettled_arcs', '_gravity_memory_vector_index_states', '_gravity_memory_vector_schema',
+          'auto_tag_high_gravity', 'find_similar_memories', 'get_conversation_context', 'gravity_memory_explain_recall',
+          'gravity_memory_index_catalogue', 'gravity_memory_index_ddl', 'gravity_memory_search_all', 'gravity_memory_settings',
+          'gravity_weighted_search', 'match_memories', 'notify_arc_created', 'notify_memory_created', 'recall_memories'],
     'everybody may execute what reads, and the triggers that run as the writer');
 SELECT bag_eq(
     'SELECT f.name FROM extension_function AS f EXCEPT SELECT f.name FROM public_function AS f',
-    ARRAY['_gravity_memory_clustered_near', '_gravity_memory_examine_cluster', '_gravity_memory_hand_over', '_gravity_memory_keep_arc_totals', '_gravity_memory_link_memories',
-          '_gravity_memory_lock_cluster', '_gravity_memory_may_write_arcs', '_gravity_memory_open_automatic_arc', '_gravity_memory_recount_arcs', '_gravity_memory_release_tables',
-          '_gravity_memory_settle_arc_totals', '_gravity_memory_settle_at_commit', '_gravity_memory_unsettle_arcs', 'cleanup_old_cache',
-          'gravity_memory_evolve_arcs', 'gravity_memory_rebuild_arcs', 'gravity_memory_reset', 'gravity_memory_schedule_jobs', 'gravity_memory_set',
-          'gravity_memory_setup', 'gravity_memory_teardown', 'gravity_memory_unschedule_jobs', 'trigger_arc_building'],
+    ARRAY['_gravity_memory_begin_rebuild', '_gravity_memory_bind_vector_schema', '_gravity_memory_clustered_near', '_gravity_memory_derive',
+          '_gravity_memory_derive_batch', '_gravity_memory_derive_memories', '_gravity_memory_examine_cluster', '_gravity_memory_fill_recall',
+          '_gravity_memory_forget_derived', '_gravity_memory_hand_over', '_gravity_memory_keep_arc_totals', '_gravity_memory_keep_derived',
+          '_gravity_memory_link_memories', '_gravity_memory_lock_cluster', '_gravity_memory_may_read_derived', '_gravity_memory_may_write',
+          '_gravity_memory_may_write_arcs', '_gravity_memory_may_write_derived', '_gravity_memory_next_recall_gap', '_gravity_memory_note_recall_gaps',
+          '_gravity_memory_open_automatic_arc', '_gravity_memory_recount_arcs', '_gravity_memory_release_tables', '_gravity_memory_settle_arc_totals',
+          '_gravity_memory_settle_at_commit', '_gravity_memory_settle_vector_indexes', '_gravity_memory_unsettle_arcs', 'cleanup_old_cache',
+          'gravity_memory_evolve_arcs', 'gravity_memory_rebuild_arcs', 'gravity_memory_rebuild_recall', 'gravity_memory_reset',
+          'gravity_memory_schedule_jobs', 'gravity_memory_set', 'gravity_memory_setup', 'gravity_memory_teardown',
+          'gravity_memory_train_vector_indexes', 'gravity_memory_unschedule_jobs', 'gravity_memory_vector_index_ddl', 'trigger_arc_building'],
     'only who is granted it may execute what writes or administers');
+SELECT is_empty(
+    $$SELECT f.name, h.name FROM public_function AS f JOIN extension_function AS h ON regexp_replace(f.prosrc, '--[^\n]*', '', 'g') ~ ('\m' || h.name || '\(')
+      WHERE NOT f.prosecdef AND NOT h.is_public AND h.prorettype <> 'trigger'::regtype AND h.oid NOT IN (SELECT p.oid FROM public_function AS p)$$,
+    'and what everybody may execute calls no helper that only some may');
 SELECT is_empty(
     $$SELECT f.signature, a.grantee::regrole FROM extension_function AS f CROSS JOIN LATERAL aclexplode(f.proacl) AS a WHERE a.grantee NOT IN (0, f.proowner)$$,
     'and it is granted to nobody by default');
@@ -71,8 +95,8 @@ SELECT is_empty(
 SELECT bag_eq(
     'SELECT t.table_name FROM _gravity_memory_table_catalogue() AS t WHERE to_regclass(quote_ident(t.table_name)) IS NOT NULL',
     ARRAY['gravity_map', 'memory_arcs', 'memory_arc_associations', 'consciousness_cache', 'active_sessions', 'pattern_matrix', 'memory_arc_locks',
-          'gravity_memory_settings'],
-    'the six tables of the application, the locks and the settings are there');
+          'gravity_memory_settings', 'memory_digests', 'memory_postings', 'memory_recall_gaps'],
+    'the six tables of the application, the locks, the settings and what recall reads are there');
 SELECT is_empty(
     $$SELECT t.table_name FROM _gravity_memory_table_catalogue() AS t
       WHERE COALESCE(obj_description(to_regclass(quote_ident(t.table_name)), 'pg_class'), '') !~ '^.{20,}\.$'$$,

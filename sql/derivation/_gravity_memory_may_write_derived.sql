@@ -1,0 +1,30 @@
+-- _gravity_memory_may_write_derived(): may a SECURITY DEFINER function write the derived tables without lending its power to their owner?
+--
+-- The usual case is answered here, with constants, because every write asks; the other one by _gravity_memory_may_write(). A table
+-- that is missing is no obstacle: whoever writes it says so.
+CREATE FUNCTION @extschema@._gravity_memory_may_write_derived()
+RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_may_write_derived$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_class AS c
+                   WHERE c.oid IN (
+                        '@extschema@.memory_digests'::regclass,
+                        '@extschema@.memory_postings'::regclass,
+                        '@extschema@.memory_recall_gaps'::regclass,
+                        '@extschema@.gravity_map'::regclass,
+                        '@extschema@.gravity_memory_settings'::regclass)
+                     AND (pg_get_userbyid(c.relowner) <> current_user OR c.relkind NOT IN ('r', 'p'))) THEN
+        RETURN true;
+    END IF;
+    RETURN @extschema@._gravity_memory_may_write(
+        ARRAY['memory_digests', 'memory_postings', 'memory_recall_gaps'], ARRAY['gravity_map', 'gravity_memory_settings']);
+EXCEPTION WHEN undefined_table THEN
+    RETURN true;
+END
+$_gravity_memory_may_write_derived$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_may_write_derived() IS
+    'Whether the current role may write the derived tables without running the code of someone less trusted.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_may_write_derived() FROM PUBLIC;
