@@ -5,7 +5,8 @@ Files beside this module:
 * ``sample_memories.jsonl``: the history, one memory per line, oldest first. ``seconds_ago`` is the age of the
   memory when the demo loads it, so the history always ends today.
 * ``sample_live.jsonl``: the memories that are inserted while another session listens, in this order.
-* ``sample_queries.jsonl``: ``{"user_id", "query"}``, the sentences of the similarity search.
+* ``sample_queries.jsonl``: ``{"user_id", "query"}``, the sentences of the similarity search, and with ``"answer"``, the
+  content of the memory that answers it, the questions of the recall.
 * ``sample_embeddings.npy``: shape (memories + live + queries, 384), float16, unit length, rows in the order of the
   three files above. A memory without content has no embedding: its row is zero.
 * ``sample_embeddings.json``: which model made the rows, and a digest of the texts they were made from.
@@ -76,11 +77,16 @@ class Memory:
 
 @dataclass(frozen=True)
 class Query:
-    """A sentence to search for among one user's memories; ``embedding`` is pgvector's text form."""
+    """A sentence to search for among one user's memories.
+
+    ``embedding`` is pgvector's text form. ``answer`` is the content of the memory that answers a question; None for a
+    sentence that has no such memory.
+    """
 
     user_id: str
     text: str
     embedding: str
+    answer: str | None
 
 
 @dataclass(frozen=True)
@@ -180,11 +186,15 @@ def load() -> SampleData:
         _memory(row, literal, f"{LIVE_FILE.name}, line {number}")
         for number, (row, literal) in enumerate(zip(live, live_literals, strict=True), start=1)
     ]
+    known = {(row["user_id"], row.get("content")) for row in memories}
     loaded_queries = []
     for row, literal in zip(queries, literals[len(memories) + len(live) :], strict=True):
         if literal is None:
             raise SampleDataError(f"{QUERIES_FILE.name}: the query {row['query']!r} has no embedding")
-        loaded_queries.append(Query(user_id=row["user_id"], text=row["query"], embedding=literal))
+        query = Query(user_id=row["user_id"], text=row["query"], embedding=literal, answer=row.get("answer"))
+        if query.answer is not None and (query.user_id, query.answer) not in known:
+            raise SampleDataError(f"{QUERIES_FILE.name}: {query.user_id} has no memory {query.answer!r}")
+        loaded_queries.append(query)
     loaded.sort(key=lambda memory: -memory.seconds_ago)
     return SampleData(
         memories=loaded,

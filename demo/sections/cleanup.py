@@ -11,11 +11,9 @@ from demo.stage import Stage
 AGES = ["10 minutes", "20 hours", "30 hours", "3 days"]
 
 CACHE_ANSWER: LiteralString = """
-WITH mine AS MATERIALIZED (SELECT * FROM gravity_map WHERE user_id = %(user)s AND embedding IS NOT NULL),
-     best AS (SELECT content, 1 - (embedding <=> %(query)s::vector) AS similarity
-              FROM mine ORDER BY embedding <=> %(query)s::vector LIMIT 1)
 INSERT INTO consciousness_cache (user_id, query_hash, query_text, response, confidence, created_at)
-SELECT %(user)s, %(hash)s, %(text)s, content, similarity, now() - age FROM best, unnest(%(ages)s::interval[]) AS age
+SELECT %(user)s, %(hash)s, %(text)s, content, similarity, now() - age
+FROM match_memories(%(query)s::vector, -1, 1, %(user)s), unnest(%(ages)s::interval[]) AS age
 """
 
 
@@ -43,7 +41,7 @@ def show(stage: Stage) -> None:
     claim(0 < deleted == expired, f"{expired} cached answers were older than {retention}, {deleted} were deleted")
     claim(left == cached - expired, f"{left} cached answers are left of {cached}, with {expired} expired")
     terminal.say(
-        f"The answers of the search above, cached at the ages of {', '.join(AGES)}: {cached} entries. Those older than "
-        f"{retention} are deleted: the function returned {deleted}, and {left} are left."
+        f"The best answers by meaning to the sentences above, cached at the ages of {', '.join(AGES)}: {cached} "
+        f"entries. Those older than {retention} are deleted: the function returned {deleted}, and {left} are left."
     )
     terminal.sql("SELECT cleanup_old_cache()")
