@@ -10,6 +10,10 @@ the same data. What matters for plans is kept as applications have it:
 - embeddings stand in 200 clusters, and one in eight is still missing;
 - one session in sixteen is intense, and moods last for a session: that makes arcs. They are what the triggers build
   week after week, with gravity_memory_evolve_arcs() in between, plus some made by hand.
+
+Of what is derived, memory_digests is filled in one statement at the end, with rows of the right number and width, and
+memory_postings is left empty: no index of the catalogue serves a query on it, and deriving 2.7 million rows would take
+longer than everything else together.
 """
 
 from __future__ import annotations
@@ -166,6 +170,14 @@ JOIN sentences AS s ON s.n = r.n % 2000;
 """
 
 
+_DIGESTS = """
+INSERT INTO memory_digests (user_id, memory_id, length, signature, term_keys)
+SELECT m.user_id, m.id, w.length, binary_quantize(m.embedding), array_fill(hashtextextended(m.id::text, 0), ARRAY[w.length + 3])
+FROM gravity_map AS m
+CROSS JOIN LATERAL (SELECT cardinality(string_to_array(COALESCE(m.content, ''), ' '))) AS w (length)
+"""
+
+
 def load(connection: Connection) -> None:
     """Fill the tables of a database that was made with `DIMENSIONS` dimensions, then VACUUM and ANALYZE.
 
@@ -176,17 +188,20 @@ def load(connection: Connection) -> None:
     connection.execute("SET jit = off")
     for script in (_FUNCTIONS, _PARTS, _DRAFTS):
         connection.execute(_sized(script))
+    connection.execute("ALTER TABLE gravity_map DISABLE TRIGGER trigger_keep_derived")
     # All weeks in one transaction share one now(), and the weeks meet without a gap.
     with connection.transaction():
         for age in reversed(range(53)):
             connection.execute(_sized(_WEEK.replace("%(age)s", str(age))))
             connection.execute(_EVOLVE, {"age": age})
     connection.execute(_sized(_THE_REST))
-    # ivfflat learns its lists when it is built, and setup built it on the empty table.
-    connection.execute("REINDEX INDEX idx_gravity_map_embedding_cosine")
-    connection.execute("REINDEX INDEX idx_gravity_map_embedding_l2")
+    connection.execute(_DIGESTS)
+    connection.execute("ALTER TABLE gravity_map ENABLE TRIGGER trigger_keep_derived")
     # VACUUM also empties GIN's pending list, which every search would read through.
     connection.execute("VACUUM ANALYZE")
+    # ivfflat learns its lists when it is built, so that it is built when there are rows.
+    for (statement,) in connection.execute("SELECT gravity_memory_vector_index_ddl()").fetchall():
+        connection.execute(statement)
     connection.execute("RESET jit")
 
 

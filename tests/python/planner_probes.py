@@ -46,7 +46,7 @@ WITH weighed AS (
     SELECT l.arc_id, row_number() OVER (ORDER BY count(*) DESC) / count(*) OVER ()::double precision AS place
     FROM memory_arc_associations AS l GROUP BY l.arc_id
 )
-SELECT u.user_id, u.thread_id, u.session_id, u.memory_trace_id, u.emotion_type, u.created_at, u.embedding,
+SELECT u.user_id, u.thread_id, u.session_id, u.memory_trace_id, u.emotion_type, u.created_at, u.id, u.embedding,
        (SELECT ARRAY[e.name] FROM entities AS e WHERE e.place >= %(rarity)s ORDER BY e.place LIMIT 1) AS entities,
        (SELECT ARRAY[t.name] FROM tags AS t WHERE t.place >= %(rarity)s ORDER BY t.place LIMIT 1) AS meta_tags,
        (SELECT p.pattern_type FROM patterns AS p WHERE p.place >= %(rarity)s ORDER BY p.place LIMIT 1) AS pattern_type,
@@ -61,7 +61,7 @@ FROM (
            mode() WITHIN GROUP (ORDER BY g.session_id) AS session_id,
            mode() WITHIN GROUP (ORDER BY g.memory_trace_id) AS memory_trace_id,
            mode() WITHIN GROUP (ORDER BY g.emotion_type) AS emotion_type,
-           max(g.created_at) AS created_at,
+           max(g.created_at) AS created_at, min(g.id::text) AS id,
            min(g.embedding::text) AS embedding
     FROM gravity_map AS g
     JOIN probed AS p ON p.user_id = g.user_id

@@ -18,6 +18,10 @@ TABLES = (
     "memory_arc_locks",
     "gravity_memory_settings",
 )
+"""What populate() fills: the tables that every version has."""
+
+DERIVED_TABLES = ("memory_digests", "memory_postings", "memory_recall_gaps")
+"""What is derived from the memories."""
 
 HOSTILE_TEXTS = (
     "tab\there, newline\nhere, carriage return\r\nhere",
@@ -60,8 +64,11 @@ VALUES (left(%(text)s, 40), 'breakthrough', %(text)s, 1e-300, '{"memory_ids": []
 """
 
 
-def populate(connection: Connection, schema: str) -> None:
-    """Fill every table of the extension in `schema`, made with `DIMENSIONS` dimensions, as the tables' owner."""
+def populate(connection: Connection, schema: str, dimensions: int = DIMENSIONS) -> None:
+    """Fill every table of the extension in `schema`, made with this many dimensions, as the tables' owner.
+
+    Triggers fill the derived tables, where there are any; the memories of the user `planted` are written without them.
+    """
     connection.execute(sql.SQL("SET search_path = {}").format(sql.Identifier(schema)))
     connection.execute("SELECT gravity_memory_set('arc_min_memories', '2')")
     connection.execute("SELECT gravity_memory_set('identity_entities', 'Blu, \"Ma''tt\", Ätlas')")
@@ -77,7 +84,7 @@ def populate(connection: Connection, schema: str) -> None:
                 "text": text,
                 "number": number,
                 "gravity": number / len(HOSTILE_TEXTS),
-                "embedding": str([1 / (number + place + 3) for place in range(DIMENSIONS)]),
+                "embedding": str([1 / (number + place + 3) for place in range(dimensions)]),
             },
         )
         for statement in _OTHER_TABLES.split(";\n")[:-1]:

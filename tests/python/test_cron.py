@@ -20,6 +20,13 @@ SECONDS_SCHEDULES = (1, 5)
 
 CLEANUP = "SELECT public.cleanup_old_cache()"
 EVOLVE = "SELECT public.gravity_memory_evolve_arcs()"
+TRAIN = "SELECT public.gravity_memory_train_vector_indexes()"
+JOBS = [
+    ("cleanup-cache", "0 * * * *", CLEANUP),
+    ("evolve-arcs", "15 * * * *", EVOLVE),
+    ("train-vector-indexes", "*/10 * * * *", TRAIN),
+]
+NAMES = [name for name, _, _ in JOBS]
 
 
 def jobs(connection: Connection) -> list[tuple[object, ...]]:
@@ -46,8 +53,8 @@ def test_the_server_has_pg_cron_exactly_where_the_matrix_promises_it(server: Ser
     assert runs == (server.major in MAJORS_WITH_CRON)
 
 
-def test_creating_the_extension_schedules_both_jobs(cron_db: Connection) -> None:
-    assert jobs(cron_db) == [("cleanup-cache", "0 * * * *", CLEANUP), ("evolve-arcs", "15 * * * *", EVOLVE)]
+def test_creating_the_extension_schedules_its_jobs(cron_db: Connection) -> None:
+    assert jobs(cron_db) == JOBS
 
 
 def test_setup_again_makes_no_doubles(cron_db: Connection) -> None:
@@ -62,7 +69,7 @@ def test_setup_restores_a_lost_job_and_leaves_one_switched_off_on_purpose(cron_d
     cron_db.execute("SELECT cron.alter_job(jobid, active := false) FROM cron.job WHERE jobname = 'evolve-arcs'")
     done = cron_db.execute("SELECT action, object FROM gravity_memory_setup() ORDER BY object").fetchall()
     assert done == [("schedule job", "cleanup-cache")]
-    assert [name for name, _, _ in jobs(cron_db)] == ["cleanup-cache"], "the active ones"
+    assert [name for name, _, _ in jobs(cron_db)] == ["cleanup-cache", "train-vector-indexes"], "the active ones"
     active = cron_db.execute("SELECT active FROM cron.job WHERE jobname = 'evolve-arcs'").fetchone()
     assert active == (False,)
 
@@ -70,10 +77,10 @@ def test_setup_restores_a_lost_job_and_leaves_one_switched_off_on_purpose(cron_d
 def test_teardown_removes_our_jobs_and_keeps_others(cron_db: Connection) -> None:
     cron_db.execute("SELECT cron.schedule('theirs', '1 2 * * *', 'SELECT 1')")
     removed = cron_db.execute("SELECT object FROM gravity_memory_teardown() WHERE action = 'unschedule job'").fetchall()
-    assert removed == [("cleanup-cache",), ("evolve-arcs",)]
+    assert removed == [(name,) for name in NAMES]
     assert jobs(cron_db) == [("theirs", "1 2 * * *", "SELECT 1")]
     cron_db.execute("SELECT * FROM gravity_memory_setup()")
-    assert [name for name, _, _ in jobs(cron_db)] == ["cleanup-cache", "evolve-arcs", "theirs"]
+    assert [name for name, _, _ in jobs(cron_db)] == sorted([*NAMES, "theirs"])
 
 
 def test_another_job_that_is_called_cleanup_cache_stays_as_it_is(cron_db: Connection) -> None:
@@ -108,7 +115,7 @@ def test_a_changed_schedule_is_applied_at_once_and_reset_with_the_setting(cron_d
     assert jobs(cron_db)[0] == ("cleanup-cache", "30 3 * * *", CLEANUP)
     cron_db.execute("SELECT gravity_memory_reset('cache_cleanup_schedule')")
     assert jobs(cron_db)[0] == ("cleanup-cache", "0 * * * *", CLEANUP)
-    assert len(jobs(cron_db)) == 2
+    assert jobs(cron_db) == JOBS
 
 
 @pytest.fixture
@@ -162,8 +169,8 @@ def test_in_a_database_without_pg_cron_a_notice_says_what_to_run_where(
     with server.connect(name) as connection:
         found = notices_of(connection)
         connection.execute("CREATE EXTENSION gravity_memory")
-        told = {job: next(notice for notice in found if job in notice) for job in ("cleanup-cache", "evolve-arcs")}
-        for job, command in (("cleanup-cache", CLEANUP), ("evolve-arcs", EVOLVE)):
+        told = {job: next(notice for notice in found if job in notice) for job in NAMES}
+        for job, _, command in JOBS:
             assert "pg_cron is not in this database" in told[job]
             assert command in told[job]
         if server.cron_database is None:
@@ -180,7 +187,7 @@ def test_in_a_database_without_pg_cron_a_notice_says_what_to_run_where(
         scheduled = connection.execute(
             "SELECT schedule, command FROM cron.job WHERE database = %s ORDER BY command", (name,)
         ).fetchall()
-        assert scheduled == [("0 * * * *", CLEANUP), ("15 * * * *", EVOLVE)]
+        assert scheduled == sorted([(schedule, command) for _, schedule, command in JOBS], key=lambda job: job[1])
         connection.execute("DELETE FROM cron.job WHERE database = %s", (name,))
 
 
@@ -196,7 +203,7 @@ def test_where_pg_cron_belongs_but_is_not_yet_a_notice_says_how_to_add_it(server
             advice = {notice.split("run: ", 1)[1] for notice in found if "run: " in notice}
             assert len(advice) == 1
             connection.execute(advice.pop().encode())
-            assert [command for _, _, command in jobs(connection)] == [CLEANUP, EVOLVE]
+            assert jobs(connection) == JOBS
     finally:
         server.drop_database(server.cron_database)
         server.create_database(server.cron_database)
@@ -234,9 +241,6 @@ def test_an_owner_who_may_use_pg_cron_gets_jobs_of_their_own(
     with server.connect(cron_db.info.dbname, user=owner) as connection:
         connection.execute("CREATE EXTENSION gravity_memory SCHEMA memory")
         scheduled = cron_db.execute("SELECT jobname, username, command FROM cron.job ORDER BY jobname").fetchall()
-        assert scheduled == [
-            ("cleanup-cache", owner, "SELECT memory.cleanup_old_cache()"),
-            ("evolve-arcs", owner, "SELECT memory.gravity_memory_evolve_arcs()"),
-        ]
+        assert scheduled == [(name, owner, command.replace("public.", "memory.")) for name, _, command in JOBS]
         connection.execute("SELECT * FROM memory.gravity_memory_teardown()")
     assert jobs(cron_db) == []

@@ -10,9 +10,11 @@ from psycopg import sql
 from devtools.fixtures import Connection, MakeDatabase, MakeRole
 from devtools.servers import Server
 from tests.python.database_contents import Contents, read_contents
-from tests.python.populated import DIMENSIONS, TABLES, populate
+from tests.python.populated import DERIVED_TABLES, TABLES, populate
 
 CHANNELS = ("memory_created", "memory_updated", "arc_created")
+DIMENSIONS = 64
+"""From as many on, similarity is looked for by signature first."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,11 @@ def make_populated(server: Server, database: str, user: str, schema: str, reader
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
         connection.execute(f"SET gravity_memory.embedding_dimensions = {DIMENSIONS}".encode())
         connection.execute(sql.SQL("CREATE EXTENSION gravity_memory SCHEMA {}").format(sql.Identifier(schema)))
-        populate(connection, schema)
+        populate(connection, schema, DIMENSIONS)
+        # What was written without triggers has no derived rows. One user is noted, so that the dump has a note to carry.
+        connection.execute(
+            sql.SQL("SELECT {}._gravity_memory_note_recall_gaps('{{planted}}')").format(sql.Identifier(schema))
+        )
         for statement in (
             "GRANT SELECT, INSERT ON {}.gravity_map TO {}",
             "GRANT SELECT (id, arc_name) ON {}.memory_arcs TO {}",
@@ -85,12 +91,13 @@ def assert_same(restored: Contents, original: Contents) -> None:
 
 def assert_complete(original: Contents) -> None:
     """The database that was dumped is worth comparing with."""
-    assert set(original.rows) == set(TABLES)
+    assert set(original.rows) == {*TABLES, *DERIVED_TABLES}
     assert all(original.rows.values())
     assert original.catalogue["tables in an extension"] == []
     assert len(original.catalogue["functions"]) > 20
     assert len(original.catalogue["triggers"]) >= 3
     assert any("planted" in str(row) for row in original.rows["gravity_map"])
+    assert len(original.rows["memory_postings"]) > len(original.rows["memory_digests"]) > 10
 
 
 def assert_next_insert_works(server: Server, database: str, schema: str) -> None:
@@ -114,6 +121,33 @@ def assert_next_insert_works(server: Server, database: str, schema: str) -> None
         assert complaints == []
         heard = sorted(n.channel for n in listener.notifies(timeout=10, stop_after=3))
         assert heard == ["arc_created", "memory_created", "memory_created"]
+        assert len(connection.execute("SELECT FROM recall_memories('next', 'tomorrow')").fetchall()) == 2
+
+
+def answers(server: Server, database: str, schema: str, user: str) -> dict[str, dict[object, float]]:
+    """What recall answers a database user about both users of the populated database: scores by memory."""
+    vector = str([1 / (place + 3) for place in range(DIMENSIONS)])
+    found = {}
+    with server.connect(database, user=user) as connection:
+        name = sql.Identifier(schema)
+        for memory_user, words in (("user", "the trailing controls of the quotes"), ("planted", "remember yesterday")):
+            for question, query in (
+                ("by meaning", "SELECT id, similarity FROM {}.match_memories(%(vector)s, -1, 50, %(user)s)"),
+                ("by words", "SELECT id, score FROM {}.recall_memories(%(user)s, %(words)s, p_limit => 50)"),
+                ("by both", "SELECT id, score FROM {}.recall_memories(%(user)s, %(words)s, %(vector)s, p_limit => 50)"),
+            ):
+                rows = connection.execute(
+                    sql.SQL(query).format(name), {"vector": vector, "user": memory_user, "words": words}
+                ).fetchall()
+                found[f"{memory_user} {question}"] = dict(rows)
+    return found
+
+
+def assert_answers_are(found: dict[str, dict[object, float]], wanted: dict[str, dict[object, float]]) -> None:
+    """The same memories, with the same scores but for the order in which numbers were added up."""
+    assert [question for question, rows in wanted.items() if not rows] == ["planted by meaning"], "they have no vectors"
+    for question, rows in wanted.items():
+        assert found[question] == pytest.approx(rows), question
 
 
 @pytest.mark.parametrize(
@@ -144,6 +178,7 @@ def test_a_restored_database_is_identical(
 
     with server.connect(target) as connection:
         assert_same(read_contents(connection, schema), original)
+    assert_answers_are(answers(server, target, schema, owner), answers(server, source, schema, owner))
     assert_next_insert_works(server, target, schema)
 
 
@@ -181,6 +216,7 @@ def test_setup_after_a_restore_changes_nothing_but_what_was_missing(
         ).fetchall()
         assert definers == [(owner,)]
         assert read_contents(connection, "public").rows == rows
+    assert_answers_are(answers(server, target, "public", owner), answers(server, source, "public", owner))
     assert_next_insert_works(server, target, "public")
 
 
@@ -212,6 +248,11 @@ def test_the_memories_alone_can_be_restored_into_a_database_without_the_extensio
         # The extension adopts what is there.
         connection.execute("CREATE EXTENSION gravity_memory")
         assert connection.execute("SELECT to_jsonb(g) FROM gravity_map AS g ORDER BY id").fetchall() == original
+        underived = "SELECT id FROM gravity_map EXCEPT SELECT memory_id FROM memory_digests"
+        assert connection.execute(underived).fetchall() == []
+    assert_answers_are(
+        answers(server, target, "public", server.user), answers(server, source, "public", server.user)
+    )
 
 
 def cron_jobs(connection: Connection) -> list[tuple[object, ...]]:
@@ -230,6 +271,7 @@ def test_the_database_of_pg_cron_keeps_all_jobs(server: Server, cron_db: Connect
         ("cleanup-cache", "7 * * * *", "SELECT public.cleanup_old_cache()"),
         ("evolve-arcs", "15 * * * *", "SELECT public.gravity_memory_evolve_arcs()"),
         ("somebody's report", "3 4 * * *", "SELECT 'it''s theirs'"),
+        ("train-vector-indexes", "*/10 * * * *", "SELECT public.gravity_memory_train_vector_indexes()"),
     ]
     cron_db.close()
 
@@ -250,4 +292,4 @@ def populate_cron(connection: Connection) -> None:
     """Fill the database and schedule a job of somebody else's."""
     connection.execute("SELECT cron.schedule('somebody''s report', '3 4 * * *', $$SELECT 'it''s theirs'$$)")
     connection.execute(f"ALTER TABLE gravity_map ALTER COLUMN embedding TYPE vector({DIMENSIONS}) USING NULL".encode())
-    populate(connection, "public")
+    populate(connection, "public", DIMENSIONS)

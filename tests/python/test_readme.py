@@ -3,51 +3,81 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from dataclasses import dataclass
+
+import pytest
 
 from devtools import REPO
-from devtools.fixtures import MakeDatabase
+from devtools.fixtures import Connection, MakeDatabase
 from devtools.servers import Server
 
+_BLOCK = re.compile(r"^```sql\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_COMMENT = re.compile(r"--.*$", re.MULTILINE)
+# A statement ends with the line; what psql prints for it may follow, behind comment signs.
+_STATEMENT = re.compile(r"(?P<sql>.*?;)[ \t]*(?:--[^\n]*)?\n(?P<shown>(?:--[^\n]*\n)*)", re.DOTALL)
+_MARK = "= end of statement ="
 
-def sql_statements(document: str) -> list[str]:
-    """The statements in the document's ```sql blocks, in order, without their comments."""
+
+@dataclass(frozen=True)
+class Example:
+    """A statement in the documentation, and the lines shown below it: what psql prints, or none."""
+
+    sql: str
+    shown: list[str]
+
+
+def examples(document: str) -> list[Example]:
+    """The statements in the document's ```sql blocks, in order. What is no whole statement fails."""
     text = (REPO / document).read_text(encoding="utf-8")
-    blocks = re.findall(r"^```sql\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    source = re.sub(r"--.*$", "", "\n".join(blocks), flags=re.MULTILINE)
-    return [statement.strip() for statement in source.split(";") if statement.strip()]
+    found = []
+    for block in _BLOCK.findall(text):
+        rest = _STATEMENT.sub("", block)
+        assert not _COMMENT.sub("", rest).strip(), f"{document}: {rest!r} is no statement"
+        for match in _STATEMENT.finditer(block):
+            shown = [line.removeprefix("--").removeprefix(" ").rstrip() for line in match["shown"].splitlines()]
+            found.append(Example(match["sql"].strip(), shown))
+    return found
 
 
-def run(server: Server, database: str, statements: list[str]) -> dict[str, list[tuple[Any, ...]]]:
-    """Run the statements in one session; the rows of each, by statement."""
-    rows: dict[str, list[tuple[Any, ...]]] = {}
+def printed(server: Server, database: str, statements: list[Example]) -> list[list[str]]:
+    """What psql prints for each statement, all in one session, without the number of rows."""
+    script = "".join(f"{example.sql}\n\\echo {_MARK}\n" for example in statements)
+    options = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--pset=footer=off", "--file=-")
+    done = server.client("psql", *options, database=database, input=script.encode())
+    parts = done.stdout.decode().split(f"{_MARK}\n")[:-1]
+    assert len(parts) == len(statements)
+    return [[line.rstrip() for line in part.strip("\n").splitlines()] for part in parts]
+
+
+@pytest.mark.parametrize(("document", "least_shown"), [("README.md", 2), ("docs/recall.md", 8)])
+def test_what_a_document_shows_is_what_psql_prints(
+    server: Server, make_database: MakeDatabase, document: str, least_shown: int
+) -> None:
+    statements = examples(document)
+    outputs = printed(server, make_database([]), statements)
+    shown = [(example.sql, example.shown, output) for example, output in zip(statements, outputs, strict=True)]
+    assert [(sql, said) for sql, said, _ in shown if said] == [(sql, output) for sql, said, output in shown if said]
+    assert sum(bool(said) for _, said, _ in shown) >= least_shown
+
+
+def test_the_tour_of_the_readme_tags_as_it_says(server: Server, make_database: MakeDatabase) -> None:
+    statements = examples("README.md")
+    database = make_database([])
+    printed(server, database, [one for one in statements if "teardown" not in one.sql])
     with server.connect(database) as connection:
-        for statement in statements:
-            cursor = connection.execute(statement.encode())
-            rows[statement] = cursor.fetchall() if cursor.description else []
-    return rows
-
-
-def test_the_tour_of_the_readme_runs_and_shows_what_it_says(server: Server, make_database: MakeDatabase) -> None:
-    rows = run(server, make_database([]), sql_statements("README.md"))
-
-    (tags,) = (found for statement, found in rows.items() if "meta_tags, identity_anchor" in statement)
-    assert [(set(row[1]), row[2], row[3]) for row in tags] == [
+        rows = connection.execute("SELECT meta_tags, identity_anchor, temporal_type FROM gravity_map").fetchall()
+    assert [(set(row[0]), row[1], row[2]) for row in rows] == [
         ({"high_gravity", "identity"}, True, "past"),
         (set(), False, "present"),
         (set(), False, "future"),
     ]
-    (arcs,) = (found for statement, found in rows.items() if "memory_count, round" in statement)
-    shown = re.search(r"--  (joy arc .*)$", (REPO / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert shown is not None
-    assert [str(value) for value in arcs[0]] == [cell.strip() for cell in shown.group(1).split("|")]
 
 
 def test_the_guides_removal_keeps_every_memory(server: Server, make_database: MakeDatabase) -> None:
     database = make_database()
     with server.connect(database) as connection:
         connection.execute("INSERT INTO gravity_map (user_id, content) VALUES ('reader', 'kept')")
-    run(server, database, sql_statements("docs/guide.md"))
+    printed(server, database, examples("docs/guide.md"))
     with server.connect(database) as connection:
         assert connection.execute("SELECT content FROM gravity_map").fetchall() == [("kept",)]
         assert connection.execute("SELECT count(*) FROM pg_extension WHERE extname = 'gravity_memory'").fetchone() == (
@@ -55,7 +85,28 @@ def test_the_guides_removal_keeps_every_memory(server: Server, make_database: Ma
         )
 
 
+def test_the_guide_lists_every_setting_with_its_default(db: Connection) -> None:
+    text = (REPO / "docs/guide.md").read_text(encoding="utf-8")
+    section = text.split("\n## Settings\n")[1].split("\n## ")[0]
+    listed: dict[str, str] = {}
+    for names, defaults in re.findall(r"^\| (`.*?) \| (.*?) \|", section, re.MULTILINE):
+        shown = re.findall(r"`(.*?)`", defaults)
+        named = re.findall(r"`(.*?)`", names)
+        # Only the patterns are too long for a table.
+        assert len(shown) == (0 if "pattern" in names else len(named)), names
+        listed |= dict(zip(named, shown or named, strict=True))
+    actual: dict[str, str] = dict(db.execute('SELECT name, "default" FROM gravity_memory_settings()').fetchall())
+    assert listed == {name: name if "pattern" in name else value for name, value in actual.items()}
+
+
 def test_every_link_between_documents_leads_somewhere() -> None:
     for document in [*REPO.glob("*.md"), *REPO.glob("docs/*.md"), *REPO.glob("bench/*.md")]:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8")):
-            assert (document.parent / target).exists(), f"{document.name} links to {target}"
+        for target, anchor in re.findall(
+            r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", document.read_text(encoding="utf-8")
+        ):
+            linked = document.parent / target if target else document
+            assert linked.exists(), f"{document.name} links to {target}"
+            if anchor:
+                headings = re.findall(r"^#+ (.*)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
+                names = {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+                assert anchor in names, f"{document.name} links to {target}#{anchor}"

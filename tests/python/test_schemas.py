@@ -12,6 +12,10 @@ from devtools.fixtures import Connection, MakeDatabase
 from devtools.servers import Server
 
 
+DIMENSIONS = 64
+"""From as many on, similarity is looked for by signature first."""
+
+
 class Schema:
     """The extension in one schema, called with every name qualified and an empty search_path."""
 
@@ -32,8 +36,8 @@ class Schema:
             self.run(
                 "INSERT INTO @.gravity_map (user_id, content, gravity_score, emotion_type, entities, embedding)"
                 " VALUES (%s, 'We will meet tomorrow', 0.9, 'joy', '{Ivy,Atlas,Matt,Blu}',"
-                " pg_catalog.array_fill(0.5, ARRAY[8])::extensions.vector)",
-                (user_id,),
+                " pg_catalog.array_fill(0.5, ARRAY[%s])::extensions.vector)",
+                (user_id, DIMENSIONS),
             )
 
 
@@ -46,9 +50,9 @@ def schema(request: pytest.FixtureRequest, server: Server, make_database: MakeDa
 
 
 def install(connection: Connection, name: str) -> Schema:
-    """Create the extension with 8 dimensions in the schema `name`, leaving the session without a search_path."""
+    """Create the extension in the schema `name`, leaving the session without a search_path."""
     connection.execute("SET search_path = ''")
-    connection.execute("SET gravity_memory.embedding_dimensions = 8")
+    connection.execute(f"SET gravity_memory.embedding_dimensions = {DIMENSIONS}".encode())
     connection.execute("CREATE SCHEMA extensions")
     connection.execute("CREATE EXTENSION vector SCHEMA extensions")
     connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
@@ -87,12 +91,65 @@ def test_updates_and_deletes_are_followed(schema: Schema) -> None:
     assert schema.run("SELECT * FROM @.memory_arcs") == []
 
 
-def test_memories_are_found_by_similarity(schema: Schema) -> None:
-    schema.remember()
-    found = schema.run(
-        "SELECT user_id FROM @.gravity_map ORDER BY embedding OPERATOR(extensions.<=>) '[1,1,1,1,1,1,1,1]' LIMIT 1"
+def searches(vector_schema: str = "extensions") -> dict[str, str]:
+    """One call of every function that finds memories; each finds those that Schema.remember() writes."""
+    vector = f"pg_catalog.array_fill(0.25, ARRAY[{DIMENSIONS}])::{vector_schema}.vector"
+    return {
+        "pgvector's operator": f"SELECT id FROM @.gravity_map ORDER BY embedding OPERATOR({vector_schema}.<=>) {vector}",
+        "match_memories": f"SELECT id FROM @.match_memories({vector}, 0.9, 9, 'user')",
+        "gravity_weighted_search": f"SELECT id FROM @.gravity_weighted_search({vector}, 'user')",
+        "find_similar_memories": "SELECT DISTINCT s.id FROM @.gravity_map AS m, @.find_similar_memories(m.id) AS s",
+        "gravity_memory_search_all": f"SELECT id FROM @.gravity_memory_search_all({vector}, 0.9, 9)",
+        "recall_memories": f"SELECT id FROM @.recall_memories('user', 'meet', {vector})",
+        "gravity_memory_explain_recall": (
+            "SELECT e.memory_id FROM @.gravity_map AS m,"
+            f" @.gravity_memory_explain_recall('user', 'meet', {vector}, p_memory_id => m.id) AS e"
+            " WHERE e.verdict OPERATOR(pg_catalog.=) 'answered' AND e.similarity > 0.9 AND e.bm25 > 0"
+        ),
+    }
+
+
+def assert_all_are_found(schema: Schema, vector_schema: str = "extensions") -> None:
+    """Every search finds every memory, and the derived tables are what recall relies on."""
+    memories = sorted(schema.run("SELECT id FROM @.gravity_map"), key=str)
+    assert len(memories) > 1
+    for name, search in searches(vector_schema).items():
+        assert sorted(schema.run(search), key=str) == memories, name
+    assert sorted(schema.run("SELECT memory_id FROM @.memory_digests"), key=str) == memories
+    (signed,) = schema.run(
+        "SELECT memory_ids FROM @._gravity_memory_nearest_signatures('user', pg_catalog.repeat('1', %s)::bit varying, 9)",
+        (DIMENSIONS,),
     )
-    assert found == [("user",)]
+    assert signed[0] is not None
+
+
+def test_memories_are_found_by_every_search(schema: Schema) -> None:
+    schema.remember(times=2)
+    assert_all_are_found(schema)
+
+
+def test_memories_are_found_after_their_derived_rows_were_made_anew(schema: Schema) -> None:
+    schema.remember(times=2)
+    schema.run("DELETE FROM @.memory_digests")
+    schema.run("CALL @.gravity_memory_rebuild_recall(p_everything => true)")
+    assert_all_are_found(schema)
+
+
+def test_searches_and_writes_go_on_after_pgvector_moved_and_setup_ran(schema: Schema) -> None:
+    schema.remember()
+    schema.run("ALTER EXTENSION vector SET SCHEMA public")
+    schema.run('CREATE SCHEMA "Vector ""schema"" % 2"')
+    schema.run('ALTER EXTENSION vector SET SCHEMA "Vector ""schema"" % 2"')
+    done = schema.run("SELECT action FROM @.gravity_memory_setup()")
+    assert set(done) == {("bind function",)}
+    assert schema.run("SELECT action FROM @.gravity_memory_setup()") == []
+    complaints: list[str | None] = []
+    schema.connection.add_notice_handler(lambda diagnostic: complaints.append(diagnostic.message_primary))
+    schema.run("INSERT INTO @.gravity_map (user_id, content, embedding) SELECT user_id, content, embedding FROM @.gravity_map")
+    assert complaints == []
+    assert_all_are_found(schema, '"Vector ""schema"" % 2"')
+    schema.run("CALL @.gravity_memory_rebuild_recall(p_everything => true)")
+    assert_all_are_found(schema, '"Vector ""schema"" % 2"')
 
 
 def test_settings_are_changed_listed_and_reset(schema: Schema) -> None:
@@ -107,6 +164,11 @@ def test_settings_are_changed_listed_and_reset(schema: Schema) -> None:
 
 def test_lost_indexes_are_built_concurrently(schema: Schema) -> None:
     schema.remember()
+    # Those on embedding are not built before there are memories enough to train them on.
+    assert schema.run("SELECT @.gravity_memory_index_ddl()") == []
+    schema.run("SELECT @.gravity_memory_set('embedding_index_min_rows', '1')")
+    for (statement,) in schema.run("SELECT @.gravity_memory_index_ddl()"):
+        schema.connection.execute(str(statement).encode())
     names = [name for (name,) in schema.run("SELECT index_name FROM @.gravity_memory_index_catalogue()")]
     for name in names:
         schema.run(f'DROP INDEX @."{name}"')
@@ -210,21 +272,47 @@ _TRAPPED_FUNCTIONS = {
     "_gravity_memory_examine_cluster(text, text, uuid[], timestamptz[])": "void",
     "_gravity_memory_may_notify(jsonb, text)": "boolean",
     "_gravity_memory_notify(text, json)": "void",
+    "acos(double precision)": "double precision",
+    "clock_timestamp()": "timestamptz",
+    "date_part(text, timestamp)": "double precision",
+    "has_column_privilege(name, oid, text, text)": "boolean",
+    "hashtextextended(text, bigint)": "bigint",
+    "isfinite(timestamp)": "boolean",
+    "pg_has_role(oid, oid, text)": "boolean",
+    "quote_literal(text)": "text",
+    "regexp_replace(text, text, text, text)": "text",
+    "row_security_active(text)": "boolean",
+    "to_tsvector(regconfig, text)": "tsvector",
+    "unnest(uuid[])": "uuid",
+    "match_memories(text, text)": "uuid",
+    "recall_memories(text, text)": "uuid",
+    "_gravity_memory_begin_rebuild(integer, text, boolean)": "bigint",
+    "_gravity_memory_may_read_derived(text, text)": "boolean",
+    "_gravity_memory_text_search_config()": "regconfig",
 }
 
-_TRAPPED_OPERATORS = {
-    "=": ("text", "text", "boolean"),
-    "<>": ("text", "text", "boolean"),
-    ">=": ("double precision", "double precision", "boolean"),
-    "<": ("timestamptz", "timestamptz", "boolean"),
-    "-": ("timestamptz", "interval", "timestamptz"),
-    "@>": ("text[]", "text[]", "boolean"),
-    "&&": ("text[]", "text[]", "boolean"),
-    "~*": ("text", "text", "boolean"),
-    "||": ("text", "text", "text"),
-    "->>": ("jsonb", "text", "text"),
-    "->": ("jsonb", "text", "jsonb"),
-}
+_TRAPPED_OPERATORS = [
+    ("=", "text", "text", "boolean"),
+    ("=", "uuid", "uuid", "boolean"),
+    ("=", "bigint", "bigint", "boolean"),
+    ("<>", "text", "text", "boolean"),
+    (">=", "double precision", "double precision", "boolean"),
+    ("<", "timestamptz", "timestamptz", "boolean"),
+    ("<", "double precision", "double precision", "boolean"),
+    (">", "interval", "interval", "boolean"),
+    ("+", "bigint", "integer", "bigint"),
+    ("*", "double precision", "double precision", "double precision"),
+    ("-", "timestamptz", "interval", "timestamptz"),
+    ("-", "timestamptz", "timestamptz", "interval"),
+    ("@>", "text[]", "text[]", "boolean"),
+    ("&&", "text[]", "text[]", "boolean"),
+    ("~", "text", "text", "boolean"),
+    ("~*", "text", "text", "boolean"),
+    ("||", "text", "text", "text"),
+    ("||", "uuid[]", "uuid[]", "uuid[]"),
+    ("->>", "jsonb", "text", "text"),
+    ("->", "jsonb", "text", "jsonb"),
+]
 
 _TRAPPED_TABLES = (
     "gravity_map",
@@ -233,6 +321,9 @@ _TRAPPED_TABLES = (
     "memory_arc_locks",
     "consciousness_cache",
     "gravity_memory_settings",
+    "memory_digests",
+    "memory_postings",
+    "memory_recall_gaps",
     "new_rows",
     "old_rows",
     "pg_class",
@@ -261,7 +352,7 @@ def lay_traps(connection: Connection) -> None:
     for place in ("public", "pg_temp"):
         for signature, result in _TRAPPED_FUNCTIONS.items():
             connection.execute(f"CREATE FUNCTION {place}.{signature} {_TRAP.format(result, signature)}".encode())
-    for name, (left, right, result) in _TRAPPED_OPERATORS.items():
+    for name, left, right, result in _TRAPPED_OPERATORS:
         function = f'public."trap {name}"'
         connection.execute(f"CREATE FUNCTION {function}({left}, {right}) {_TRAP.format(result, name)}".encode())
         connection.execute(
@@ -296,13 +387,25 @@ def test_hostile_objects_on_the_search_path_change_nothing(trapped: Schema) -> N
     assert trapped.run("SELECT @.gravity_memory_reset('notify')") == [("payload",)]
     assert trapped.run("SELECT @.gravity_memory_rebuild_arcs('user')") == [(1,)]
     assert trapped.run("SELECT @.gravity_memory_evolve_arcs()") == [(0,)]
+    trapped.run("DELETE FROM @.memory_postings")
+    trapped.run("CALL @.gravity_memory_rebuild_recall(p_everything => true)")
+    trapped.connection.execute("SET search_path = pg_catalog")
+    memories = sorted(trapped.run("SELECT id FROM @.gravity_map"))
+    for name, search in searches().items():
+        trapped.connection.execute("SET search_path = pg_temp, public, pg_catalog")
+        found = trapped.run(search.replace(" > ", " OPERATOR(pg_catalog.>) "))
+        trapped.connection.execute("SET search_path = pg_catalog")
+        assert sorted(found) == memories, name
+    trapped.connection.execute("SET search_path = pg_temp, public, pg_catalog")
     assert trapped.run("SELECT @.gravity_memory_index_ddl()") == []
     assert trapped.run("SELECT action FROM @.gravity_memory_setup()") == []
     assert trapped.run("SELECT meta_tags, temporal_type FROM @.gravity_map WHERE identity_anchor LIMIT 1") == [
         (["high_gravity", "identity"], "future")
     ]
     assert trapped.run("SELECT arc_name, memory_count FROM @.memory_arcs") == [("joy arc (auto-created)", 3)]
-    assert [line for line in complaints if line and "pg_cron" not in line] == []
+    assert [
+        line for line in complaints if line and "pg_cron" not in line and not line.startswith("gravity_memory: recall rebuilt")
+    ] == []
     for table in _TRAPPED_TABLES:
         if not table.startswith("pg_"):
             assert trapped.connection.execute(f"SELECT 1 FROM public.{table}".encode()).fetchall() == []
