@@ -107,7 +107,8 @@ BEGIN
 
     RAISE WARNING 'gravity_memory: % are not kept, because the functions that keep them do not belong to the owner of these tables',
             array_to_string(p_written, ', ')
-        USING HINT = 'Run SELECT * FROM gravity_memory_setup() as the role that restored or installed the extension.';
+        USING HINT = 'Run SELECT * FROM gravity_memory_setup() as the role that restored or installed the extension, then '
+                     'gravity_memory_rebuild_arcs() and gravity_memory_rebuild_recall(p_everything => true).';
     RETURN false;
 END
 $_gravity_memory_may_write$;
@@ -383,7 +384,7 @@ BEGIN
                 END IF;
                 v_checked := btrim(p_value);
         END CASE;
-    EXCEPTION WHEN data_exception OR syntax_error_or_access_rule_violation THEN
+    EXCEPTION WHEN data_exception OR syntax_error_or_access_rule_violation OR invalid_schema_name THEN
         RAISE EXCEPTION 'invalid value for gravity_memory setting %: %', p_name, COALESCE(quote_literal(left(p_value, 200)), 'NULL')
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = format('It takes %s. The default is %L.', v_allowed, v_definition.default_value);
@@ -897,6 +898,7 @@ RETURNS TABLE (index_name text, definition text, is_wanted boolean, is_buildable
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $_gravity_memory_vector_index_states$
 DECLARE
     v_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
@@ -1032,6 +1034,7 @@ RETURNS SETOF text
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $gravity_memory_vector_index_ddl$
 DECLARE
     v_table CONSTANT text := @extschema@._gravity_memory_qualified_name('gravity_map');
@@ -1483,6 +1486,7 @@ CREATE FUNCTION @extschema@._gravity_memory_bind_vector_schema()
 RETURNS SETOF text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $_gravity_memory_bind_vector_schema$
 DECLARE
     v_function record;
@@ -2645,6 +2649,33 @@ COMMENT ON FUNCTION @extschema@.cleanup_old_cache() IS
     'Deletes cache entries older than the setting cache_retention and returns how many.';
 REVOKE EXECUTE ON FUNCTION @extschema@.cleanup_old_cache() FROM PUBLIC;
 
+-- sql/lexical/_gravity_memory_words.sql
+
+-- _gravity_memory_words(p_text): a text in lower case with blanks for everything that is neither letter nor digit.
+--
+-- Before the parser, which keeps advice/assistance as one word. In a database whose locale is C, PostgreSQL knows no letters beyond
+-- ASCII: there, in UTF-8, every other character counts as one, or accented and Asian letters would be gone.
+CREATE FUNCTION @extschema@._gravity_memory_words(p_text text)
+RETURNS text
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+AS $_gravity_memory_words$
+BEGIN
+    IF getdatabaseencoding() = 'UTF8' THEN
+        -- A statement of its own: in other encodings chr() refuses this number, even where it is not needed.
+        IF chr(233) !~ '[[:alnum:]]' THEN
+            RETURN regexp_replace(lower(p_text), '[^[:alnum:]\u0080-\U0010FFFF]+', ' ', 'g');
+        END IF;
+    END IF;
+    RETURN regexp_replace(lower(p_text), '[^[:alnum:]]+', ' ', 'g');
+END
+$_gravity_memory_words$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_words(text) IS
+    'A text in lower case with blanks for everything that is neither letter nor digit.';
+
 -- sql/lexical/_gravity_memory_document_terms.sql
 
 -- _gravity_memory_document_terms(p_config, p_user_id, p_content, p_created_at): what a memory can be found by.
@@ -2666,7 +2697,7 @@ DECLARE
     v_seed CONSTANT bigint := hashtextextended(p_user_id COLLATE "C", 0);
     v_utc CONSTANT timestamp := p_created_at AT TIME ZONE 'UTC';
     v_content CONSTANT tsvector :=
-        to_tsvector(p_config, regexp_replace(lower(left(p_content, 100000)), '[^[:alnum:]]+', ' ', 'g'));
+        to_tsvector(p_config, @extschema@._gravity_memory_words(left(p_content, 100000)));
 BEGIN
     SELECT COALESCE(sum(cardinality(l.positions)), 0),
            COALESCE(array_agg(hashtextextended(l.lexeme COLLATE "C", v_seed)), '{}'),
@@ -2880,6 +2911,7 @@ AS $_gravity_memory_keep_derived$
 DECLARE
     v_user record;
     v_user_ids text[];
+    v_derived_ids uuid[];
 BEGIN
     BEGIN
         IF NOT @extschema@._gravity_memory_may_write_derived() THEN
@@ -2893,6 +2925,18 @@ BEGIN
                 GROUP BY 1
                 ORDER BY 1
             LOOP
+                -- An AFTER ROW trigger of the application that updates the new memory had it derived already.
+                v_derived_ids := ARRAY(
+                    SELECT u.id
+                    FROM unnest(v_user.ids) AS u (id)
+                    -- An order that only the key has, as in _gravity_memory_forget_derived().
+                    CROSS JOIN LATERAL (SELECT e.memory_id FROM @extschema@.memory_digests AS e
+                                        WHERE e.user_id = v_user.user_id AND e.memory_id >= u.id
+                                        ORDER BY e.memory_id LIMIT 1) AS d
+                    WHERE d.memory_id = u.id);
+                IF v_derived_ids <> '{}' THEN
+                    PERFORM @extschema@._gravity_memory_forget_derived(v_user.user_id, v_derived_ids);
+                END IF;
                 IF @extschema@._gravity_memory_derive(v_user.user_id, v_user.ids) < cardinality(v_user.ids) THEN
                     PERFORM @extschema@._gravity_memory_note_recall_gaps(ARRAY[v_user.user_id]);
                 END IF;
@@ -2936,7 +2980,7 @@ BEGIN
             END LOOP;
         END IF;
     EXCEPTION WHEN OTHERS THEN
-        RAISE WARNING 'gravity_memory: what recall reads was not updated after an % on gravity_map: %', TG_OP, SQLERRM
+        RAISE WARNING 'gravity_memory: what recall reads was not updated (% on gravity_map): %', TG_OP, SQLERRM
             USING ERRCODE = SQLSTATE,
                   HINT = 'The memories are stored, and recall stays complete, but slower, until CALL gravity_memory_rebuild_recall() '
                          'has run.';
@@ -3359,7 +3403,7 @@ REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_reset(text) FROM PUBLIC;
 -- _gravity_memory_check_embedding(p_embedding, p_caller): refuses a query vector that cannot be compared, and says why.
 --
 -- Errors: 22004 for NULL; 22023 for a dimension other than that of gravity_map.embedding, and for a vector without direction, whose cosine
--- similarity to anything is undefined. NaN and infinite components never get here: pgvector refuses them (22003, 22P02).
+-- similarity to anything is undefined. NaN and infinite components never get here: pgvector refuses them (22000).
 CREATE FUNCTION @extschema@._gravity_memory_check_embedding(p_embedding vector, p_caller text)
 RETURNS void
 LANGUAGE plpgsql
@@ -3530,11 +3574,11 @@ DECLARE
     v_distances integer[];
     v_done integer := 0;
     v_goal bigint;
-    v_ids uuid[] := '{}';
-    v_similarities double precision[] := '{}';
-    v_scores double precision[] := '{}';
-    v_near_similarities double precision[] := '{}';
-    v_near_distances integer[] := '{}';
+    v_ids uuid[] := '{}'::uuid[];
+    v_similarities double precision[] := '{}'::double precision[];
+    v_scores double precision[] := '{}'::double precision[];
+    v_near_similarities double precision[] := '{}'::double precision[];
+    v_near_distances integer[] := '{}'::integer[];
     v_reach double precision;
     v_offset double precision;
     v_needed double precision;
@@ -3824,14 +3868,17 @@ COMMENT ON FUNCTION @extschema@.get_conversation_context(text, text, integer) IS
 -- Returns id, user_id, content, gravity_score, emotion_type, created_at and similarity (cosine, -1..1), most similar first: of the match_count
 -- (10) nearest memories that the caller may see, those with similarity >= match_threshold (0.7). Uses the index on embedding
 -- and sets how much of it to search (ivfflat.probes by the index's lists, hnsw.ef_search by match_count), so the answer is
--- approximate: the bar is a recall@10 of .95. Where the index gives fewer rows than asked for, all memories are compared.
--- For the memories of one user, match_memories() is exact and quicker. Errors: as match_memories().
+-- approximate: the bar is a recall@10 of .95. Where the index gives fewer rows than asked for, all memories are compared; so are all that a
+-- caller under row security may see, because an index finds the nearest of all and, of those, the few that pass a policy
+-- are not the nearest of the ones that do. For the memories of one user, match_memories() is exact and quicker. Zero vectors are not
+-- found. Errors: as match_memories().
 CREATE FUNCTION @extschema@.gravity_memory_search_all(
     query_embedding vector, match_threshold double precision DEFAULT 0.7, match_count integer DEFAULT 10)
 RETURNS TABLE (id uuid, user_id text, content text, gravity_score double precision, emotion_type text, created_at timestamptz,
                similarity double precision)
 LANGUAGE plpgsql
 STABLE
+ROWS 10
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_custom_plan
 SET jit = off
@@ -3852,25 +3899,26 @@ BEGIN
         RETURN;
     END IF;
 
-    SELECT max(COALESCE((SELECT o.option_value::integer FROM pg_options_to_table(c.reloptions) AS o WHERE o.option_name = 'lists'), 100))
-    INTO v_lists
-    FROM pg_index AS i
-    JOIN pg_class AS c ON c.oid = i.indexrelid
-    JOIN pg_am AS am ON am.oid = c.relam
-    WHERE i.indrelid = '@extschema@.gravity_map'::regclass AND i.indisvalid AND am.amname = 'ivfflat';
-    IF v_probes = 0 THEN
-        v_probes := LEAST(32768, GREATEST(5, ceil(1.5 * sqrt(COALESCE(v_lists, 100)))))::integer;
+    IF NOT row_security_active('@extschema@.gravity_map') THEN
+        SELECT max(COALESCE((SELECT o.option_value::integer FROM pg_options_to_table(c.reloptions) AS o WHERE o.option_name = 'lists'), 100))
+        INTO v_lists
+        FROM pg_index AS i
+        JOIN pg_class AS c ON c.oid = i.indexrelid
+        JOIN pg_am AS am ON am.oid = c.relam
+        WHERE i.indrelid = '@extschema@.gravity_map'::regclass AND i.indisvalid AND am.amname = 'ivfflat';
+        IF v_probes = 0 THEN
+            v_probes := LEAST(32768, GREATEST(5, ceil(1.5 * sqrt(COALESCE(v_lists, 100)))))::integer;
+        END IF;
+        PERFORM set_config('ivfflat.probes', v_probes::text, true);
+        PERFORM set_config('hnsw.ef_search', LEAST(1000, GREATEST(100, 2 * match_count::bigint))::text, true);
+        v_ids := ARRAY(
+            SELECT m.id FROM @extschema@.gravity_map AS m
+            WHERE m.embedding IS NOT NULL
+            ORDER BY m.embedding OPERATOR(vector_schema.<=>) query_embedding
+            LIMIT match_count);
     END IF;
-    PERFORM set_config('ivfflat.probes', v_probes::text, true);
-    PERFORM set_config('hnsw.ef_search', LEAST(1000, GREATEST(100, 2 * match_count::bigint))::text, true);
-
-    v_ids := ARRAY(
-        SELECT m.id FROM @extschema@.gravity_map AS m
-        WHERE m.embedding IS NOT NULL
-        ORDER BY m.embedding OPERATOR(vector_schema.<=>) query_embedding
-        LIMIT match_count);
-    IF cardinality(v_ids) < match_count THEN
-        -- Too few lists searched, or row security hid some: an expression that no index has, compares all. Zero vectors come last.
+    IF v_ids IS NULL OR cardinality(v_ids) < match_count THEN
+        -- By an expression that no index has. Zero vectors come last.
         v_ids := ARRAY(
             SELECT m.id FROM @extschema@.gravity_map AS m
             WHERE m.embedding IS NOT NULL
@@ -3974,6 +4022,7 @@ RETURNS TABLE (term text, term_key bigint)
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $_gravity_memory_query_terms$
 DECLARE
     v_config CONSTANT regconfig := @extschema@._gravity_memory_text_search_config();
@@ -3981,13 +4030,13 @@ DECLARE
     v_query CONSTANT text := lower(left(p_query, 8192));
     v_month_names CONSTANT text := '(january|february|march|april|may|june|july|august|september|october|november|december|'
                                    'jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec)';
-    v_months CONSTANT text[] := '{jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec}';
+    v_months CONSTANT text[] := '{jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec}'::text[];
 BEGIN
     RETURN QUERY
     SELECT t.term, hashtextextended(t.term COLLATE "C", v_seed)
     FROM (
         SELECT l.lexeme
-        FROM unnest(to_tsvector(v_config, regexp_replace(v_query, '[^[:alnum:]]+', ' ', 'g'))) AS l
+        FROM unnest(to_tsvector(v_config, @extschema@._gravity_memory_words(v_query))) AS l
         UNION
         SELECT '@m' || array_position(v_months, left(r.found[1], 3))
         FROM regexp_matches(v_query, '\m' || v_month_names || '\M', 'g') AS r (found)
@@ -4308,7 +4357,8 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_checked_recall(
 -- Among p_eligible, when that is given, otherwise among those that pass p_filters ({}: all). Four times p_count are taken by signature and
 -- ranked by full vector: the end of a list of a hundred decides nothing, so it need not be as exact as
 -- _gravity_memory_nearest() makes it, at several times the cost. With filters, so many signatures are looked at that enough of
--- them pass. A few hundred eligible memories are compared without signatures, and so are all where signatures may not be read.
+-- them pass. A few hundred eligible memories are compared without signatures, and so are all where signatures may not be read, or
+-- say too little.
 -- Returns the memories by similarity, best first.
 CREATE FUNCTION @extschema@._gravity_memory_similar_memories(
     p_user_id text, p_embedding vector, p_count integer, p_eligible uuid[], p_filters jsonb,
@@ -4326,13 +4376,18 @@ DECLARE
     v_compared uuid[];
     v_asked integer := CASE WHEN p_filters = '{}' THEN 4 ELSE 16 END * p_count;
     v_found integer;
+    v_distances integer[];
 BEGIN
     IF cardinality(p_eligible) <= 5 * p_count THEN
         v_compared := p_eligible;
     ELSIF vector_schema.vector_dims(p_embedding) >= 64 THEN
         LOOP
-            SELECT n.memory_ids, cardinality(n.memory_ids) INTO v_compared, v_found
+            SELECT n.memory_ids, n.distances, cardinality(n.memory_ids) INTO v_compared, v_distances, v_found
             FROM @extschema@._gravity_memory_nearest_signatures(p_user_id, vector_schema.binary_quantize(p_embedding), v_asked) AS n;
+            -- Signatures that are mostly alike, as those of embeddings without negative components, do not say who is nearer.
+            IF v_distances[v_found / 4 + 1] = v_distances[v_found] AND v_found = v_asked THEN
+                v_compared := NULL;
+            END IF;
             EXIT WHEN p_filters = '{}' OR v_compared IS NULL;
             v_compared := @extschema@._gravity_memory_passing(p_user_id, p_filters, v_compared, 4 * p_count);
             EXIT WHEN cardinality(v_compared) = 4 * p_count OR v_found < v_asked;
@@ -4409,8 +4464,8 @@ DECLARE
     -- A selective filter is evaluated once; of one that many memories pass, only what is looked at is tested.
     v_eligible_limit CONSTANT integer := 2000;
     v_eligible uuid[];
-    v_similar_ids uuid[] := '{}';
-    v_similarities double precision[] := '{}';
+    v_similar_ids uuid[] := '{}'::uuid[];
+    v_similarities double precision[] := '{}'::double precision[];
     v_base double precision;
 BEGIN
     IF p_filters <> '{}' THEN

@@ -22,6 +22,7 @@ AS $_gravity_memory_keep_derived$
 DECLARE
     v_user record;
     v_user_ids text[];
+    v_derived_ids uuid[];
 BEGIN
     BEGIN
         IF NOT @extschema@._gravity_memory_may_write_derived() THEN
@@ -35,6 +36,18 @@ BEGIN
                 GROUP BY 1
                 ORDER BY 1
             LOOP
+                -- An AFTER ROW trigger of the application that updates the new memory had it derived already.
+                v_derived_ids := ARRAY(
+                    SELECT u.id
+                    FROM unnest(v_user.ids) AS u (id)
+                    -- An order that only the key has, as in _gravity_memory_forget_derived().
+                    CROSS JOIN LATERAL (SELECT e.memory_id FROM @extschema@.memory_digests AS e
+                                        WHERE e.user_id = v_user.user_id AND e.memory_id >= u.id
+                                        ORDER BY e.memory_id LIMIT 1) AS d
+                    WHERE d.memory_id = u.id);
+                IF v_derived_ids <> '{}' THEN
+                    PERFORM @extschema@._gravity_memory_forget_derived(v_user.user_id, v_derived_ids);
+                END IF;
                 IF @extschema@._gravity_memory_derive(v_user.user_id, v_user.ids) < cardinality(v_user.ids) THEN
                     PERFORM @extschema@._gravity_memory_note_recall_gaps(ARRAY[v_user.user_id]);
                 END IF;
@@ -78,7 +91,7 @@ BEGIN
             END LOOP;
         END IF;
     EXCEPTION WHEN OTHERS THEN
-        RAISE WARNING 'gravity_memory: what recall reads was not updated after an % on gravity_map: %', TG_OP, SQLERRM
+        RAISE WARNING 'gravity_memory: what recall reads was not updated (% on gravity_map): %', TG_OP, SQLERRM
             USING ERRCODE = SQLSTATE,
                   HINT = 'The memories are stored, and recall stays complete, but slower, until CALL gravity_memory_rebuild_recall() '
                          'has run.';

@@ -17,7 +17,7 @@ DECLARE
     v_seed CONSTANT bigint := hashtextextended(p_user_id COLLATE "C", 0);
     v_utc CONSTANT timestamp := p_created_at AT TIME ZONE 'UTC';
     v_content CONSTANT tsvector :=
-        to_tsvector(p_config, regexp_replace(lower(left(p_content, 100000)), '[^[:alnum:]]+', ' ', 'g'));
+        to_tsvector(p_config, @extschema@._gravity_memory_words(left(p_content, 100000)));
 BEGIN
     SELECT COALESCE(sum(cardinality(l.positions)), 0),
            COALESCE(array_agg(hashtextextended(l.lexeme COLLATE "C", v_seed)), '{}'),

@@ -9,6 +9,7 @@ RETURNS TABLE (term text, term_key bigint)
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $_gravity_memory_query_terms$
 DECLARE
     v_config CONSTANT regconfig := @extschema@._gravity_memory_text_search_config();
@@ -16,13 +17,13 @@ DECLARE
     v_query CONSTANT text := lower(left(p_query, 8192));
     v_month_names CONSTANT text := '(january|february|march|april|may|june|july|august|september|october|november|december|'
                                    'jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec)';
-    v_months CONSTANT text[] := '{jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec}';
+    v_months CONSTANT text[] := '{jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec}'::text[];
 BEGIN
     RETURN QUERY
     SELECT t.term, hashtextextended(t.term COLLATE "C", v_seed)
     FROM (
         SELECT l.lexeme
-        FROM unnest(to_tsvector(v_config, regexp_replace(v_query, '[^[:alnum:]]+', ' ', 'g'))) AS l
+        FROM unnest(to_tsvector(v_config, @extschema@._gravity_memory_words(v_query))) AS l
         UNION
         SELECT '@m' || array_position(v_months, left(r.found[1], 3))
         FROM regexp_matches(v_query, '\m' || v_month_names || '\M', 'g') AS r (found)

@@ -33,8 +33,8 @@ DECLARE
     -- A selective filter is evaluated once; of one that many memories pass, only what is looked at is tested.
     v_eligible_limit CONSTANT integer := 2000;
     v_eligible uuid[];
-    v_similar_ids uuid[] := '{}';
-    v_similarities double precision[] := '{}';
+    v_similar_ids uuid[] := '{}'::uuid[];
+    v_similarities double precision[] := '{}'::double precision[];
     v_base double precision;
 BEGIN
     IF p_filters <> '{}' THEN

@@ -3,7 +3,8 @@
 -- Among p_eligible, when that is given, otherwise among those that pass p_filters ({}: all). Four times p_count are taken by signature and
 -- ranked by full vector: the end of a list of a hundred decides nothing, so it need not be as exact as
 -- _gravity_memory_nearest() makes it, at several times the cost. With filters, so many signatures are looked at that enough of
--- them pass. A few hundred eligible memories are compared without signatures, and so are all where signatures may not be read.
+-- them pass. A few hundred eligible memories are compared without signatures, and so are all where signatures may not be read, or
+-- say too little.
 -- Returns the memories by similarity, best first.
 CREATE FUNCTION @extschema@._gravity_memory_similar_memories(
     p_user_id text, p_embedding vector, p_count integer, p_eligible uuid[], p_filters jsonb,
@@ -21,13 +22,18 @@ DECLARE
     v_compared uuid[];
     v_asked integer := CASE WHEN p_filters = '{}' THEN 4 ELSE 16 END * p_count;
     v_found integer;
+    v_distances integer[];
 BEGIN
     IF cardinality(p_eligible) <= 5 * p_count THEN
         v_compared := p_eligible;
     ELSIF vector_schema.vector_dims(p_embedding) >= 64 THEN
         LOOP
-            SELECT n.memory_ids, cardinality(n.memory_ids) INTO v_compared, v_found
+            SELECT n.memory_ids, n.distances, cardinality(n.memory_ids) INTO v_compared, v_distances, v_found
             FROM @extschema@._gravity_memory_nearest_signatures(p_user_id, vector_schema.binary_quantize(p_embedding), v_asked) AS n;
+            -- Signatures that are mostly alike, as those of embeddings without negative components, do not say who is nearer.
+            IF v_distances[v_found / 4 + 1] = v_distances[v_found] AND v_found = v_asked THEN
+                v_compared := NULL;
+            END IF;
             EXIT WHEN p_filters = '{}' OR v_compared IS NULL;
             v_compared := @extschema@._gravity_memory_passing(p_user_id, p_filters, v_compared, 4 * p_count);
             EXIT WHEN cardinality(v_compared) = 4 * p_count OR v_found < v_asked;

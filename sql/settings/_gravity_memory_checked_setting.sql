@@ -93,7 +93,7 @@ BEGIN
                 END IF;
                 v_checked := btrim(p_value);
         END CASE;
-    EXCEPTION WHEN data_exception OR syntax_error_or_access_rule_violation THEN
+    EXCEPTION WHEN data_exception OR syntax_error_or_access_rule_violation OR invalid_schema_name THEN
         RAISE EXCEPTION 'invalid value for gravity_memory setting %: %', p_name, COALESCE(quote_literal(left(p_value, 200)), 'NULL')
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = format('It takes %s. The default is %L.', v_allowed, v_definition.default_value);

@@ -1,7 +1,7 @@
 -- _gravity_memory_check_embedding(p_embedding, p_caller): refuses a query vector that cannot be compared, and says why.
 --
 -- Errors: 22004 for NULL; 22023 for a dimension other than that of gravity_map.embedding, and for a vector without direction, whose cosine
--- similarity to anything is undefined. NaN and infinite components never get here: pgvector refuses them (22003, 22P02).
+-- similarity to anything is undefined. NaN and infinite components never get here: pgvector refuses them (22000).
 CREATE FUNCTION @extschema@._gravity_memory_check_embedding(p_embedding vector, p_caller text)
 RETURNS void
 LANGUAGE plpgsql

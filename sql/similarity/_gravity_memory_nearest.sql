@@ -44,11 +44,11 @@ DECLARE
     v_distances integer[];
     v_done integer := 0;
     v_goal bigint;
-    v_ids uuid[] := '{}';
-    v_similarities double precision[] := '{}';
-    v_scores double precision[] := '{}';
-    v_near_similarities double precision[] := '{}';
-    v_near_distances integer[] := '{}';
+    v_ids uuid[] := '{}'::uuid[];
+    v_similarities double precision[] := '{}'::double precision[];
+    v_scores double precision[] := '{}'::double precision[];
+    v_near_similarities double precision[] := '{}'::double precision[];
+    v_near_distances integer[] := '{}'::integer[];
     v_reach double precision;
     v_offset double precision;
     v_needed double precision;

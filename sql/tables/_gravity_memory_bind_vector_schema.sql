@@ -8,6 +8,7 @@ CREATE FUNCTION @extschema@._gravity_memory_bind_vector_schema()
 RETURNS SETOF text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $_gravity_memory_bind_vector_schema$
 DECLARE
     v_function record;

@@ -51,7 +51,8 @@ BEGIN
 
     RAISE WARNING 'gravity_memory: % are not kept, because the functions that keep them do not belong to the owner of these tables',
             array_to_string(p_written, ', ')
-        USING HINT = 'Run SELECT * FROM gravity_memory_setup() as the role that restored or installed the extension.';
+        USING HINT = 'Run SELECT * FROM gravity_memory_setup() as the role that restored or installed the extension, then '
+                     'gravity_memory_rebuild_arcs() and gravity_memory_rebuild_recall(p_everything => true).';
     RETURN false;
 END
 $_gravity_memory_may_write$;

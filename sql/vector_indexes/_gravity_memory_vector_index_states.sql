@@ -16,6 +16,7 @@ RETURNS TABLE (index_name text, definition text, is_wanted boolean, is_buildable
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $_gravity_memory_vector_index_states$
 DECLARE
     v_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();

@@ -3,14 +3,17 @@
 -- Returns id, user_id, content, gravity_score, emotion_type, created_at and similarity (cosine, -1..1), most similar first: of the match_count
 -- (10) nearest memories that the caller may see, those with similarity >= match_threshold (0.7). Uses the index on embedding
 -- and sets how much of it to search (ivfflat.probes by the index's lists, hnsw.ef_search by match_count), so the answer is
--- approximate: the bar is a recall@10 of .95. Where the index gives fewer rows than asked for, all memories are compared.
--- For the memories of one user, match_memories() is exact and quicker. Errors: as match_memories().
+-- approximate: the bar is a recall@10 of .95. Where the index gives fewer rows than asked for, all memories are compared; so are all that a
+-- caller under row security may see, because an index finds the nearest of all and, of those, the few that pass a policy
+-- are not the nearest of the ones that do. For the memories of one user, match_memories() is exact and quicker. Zero vectors are not
+-- found. Errors: as match_memories().
 CREATE FUNCTION @extschema@.gravity_memory_search_all(
     query_embedding vector, match_threshold double precision DEFAULT 0.7, match_count integer DEFAULT 10)
 RETURNS TABLE (id uuid, user_id text, content text, gravity_score double precision, emotion_type text, created_at timestamptz,
                similarity double precision)
 LANGUAGE plpgsql
 STABLE
+ROWS 10
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_custom_plan
 SET jit = off
@@ -31,25 +34,26 @@ BEGIN
         RETURN;
     END IF;
 
-    SELECT max(COALESCE((SELECT o.option_value::integer FROM pg_options_to_table(c.reloptions) AS o WHERE o.option_name = 'lists'), 100))
-    INTO v_lists
-    FROM pg_index AS i
-    JOIN pg_class AS c ON c.oid = i.indexrelid
-    JOIN pg_am AS am ON am.oid = c.relam
-    WHERE i.indrelid = '@extschema@.gravity_map'::regclass AND i.indisvalid AND am.amname = 'ivfflat';
-    IF v_probes = 0 THEN
-        v_probes := LEAST(32768, GREATEST(5, ceil(1.5 * sqrt(COALESCE(v_lists, 100)))))::integer;
+    IF NOT row_security_active('@extschema@.gravity_map') THEN
+        SELECT max(COALESCE((SELECT o.option_value::integer FROM pg_options_to_table(c.reloptions) AS o WHERE o.option_name = 'lists'), 100))
+        INTO v_lists
+        FROM pg_index AS i
+        JOIN pg_class AS c ON c.oid = i.indexrelid
+        JOIN pg_am AS am ON am.oid = c.relam
+        WHERE i.indrelid = '@extschema@.gravity_map'::regclass AND i.indisvalid AND am.amname = 'ivfflat';
+        IF v_probes = 0 THEN
+            v_probes := LEAST(32768, GREATEST(5, ceil(1.5 * sqrt(COALESCE(v_lists, 100)))))::integer;
+        END IF;
+        PERFORM set_config('ivfflat.probes', v_probes::text, true);
+        PERFORM set_config('hnsw.ef_search', LEAST(1000, GREATEST(100, 2 * match_count::bigint))::text, true);
+        v_ids := ARRAY(
+            SELECT m.id FROM @extschema@.gravity_map AS m
+            WHERE m.embedding IS NOT NULL
+            ORDER BY m.embedding OPERATOR(vector_schema.<=>) query_embedding
+            LIMIT match_count);
     END IF;
-    PERFORM set_config('ivfflat.probes', v_probes::text, true);
-    PERFORM set_config('hnsw.ef_search', LEAST(1000, GREATEST(100, 2 * match_count::bigint))::text, true);
-
-    v_ids := ARRAY(
-        SELECT m.id FROM @extschema@.gravity_map AS m
-        WHERE m.embedding IS NOT NULL
-        ORDER BY m.embedding OPERATOR(vector_schema.<=>) query_embedding
-        LIMIT match_count);
-    IF cardinality(v_ids) < match_count THEN
-        -- Too few lists searched, or row security hid some: an expression that no index has, compares all. Zero vectors come last.
+    IF v_ids IS NULL OR cardinality(v_ids) < match_count THEN
+        -- By an expression that no index has. Zero vectors come last.
         v_ids := ARRAY(
             SELECT m.id FROM @extschema@.gravity_map AS m
             WHERE m.embedding IS NOT NULL

@@ -14,6 +14,7 @@ RETURNS SETOF text
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $gravity_memory_vector_index_ddl$
 DECLARE
     v_table CONSTANT text := @extschema@._gravity_memory_qualified_name('gravity_map');

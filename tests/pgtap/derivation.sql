@@ -71,7 +71,9 @@ INSERT INTO statement (says, statement) VALUES
     ('a MERGE that inserts, updates and deletes',
      $$MERGE INTO gravity_map AS m USING (VALUES ('new', 1), ('memory 6', 2), ('nowhere', 3)) AS v (content, i) ON m.content = v.content
        WHEN MATCHED AND v.i = 1 THEN DELETE WHEN MATCHED THEN UPDATE SET content = 'merged' WHEN NOT MATCHED THEN INSERT (user_id, content) VALUES ('writes', 'merged in')$$),
-    ('two UPDATEs in one statement', $$WITH a AS (UPDATE gravity_map SET content = 'first' WHERE content = 'a' RETURNING 1) UPDATE gravity_map SET content = 'second' WHERE content = 'c'$$),
+    ('two UPDATEs in one statement',
+     $$WITH a AS (UPDATE gravity_map SET content = 'first' WHERE content = 'a' RETURNING 1)
+       UPDATE gravity_map SET content = 'second' WHERE content = 'c'$$),
     ('a DELETE and an INSERT of the same memory in one statement',
      $$WITH d AS (DELETE FROM gravity_map WHERE user_id = 'other' RETURNING id, user_id) INSERT INTO gravity_map (id, user_id, content) SELECT d.id, d.user_id, 'again' FROM d$$),
     ('a trigger of the application that changes the row before it is written',
@@ -86,7 +88,8 @@ INSERT INTO statement (says, statement) VALUES
            ((SELECT string_agg(chr(131072 + i), ' ') FROM generate_series(1, 40000) AS i))) AS c (v)$$),
     ('its DELETE', $$DELETE FROM gravity_map WHERE length(content) > 10000$$),
     ('users and words of any letters',
-     $$INSERT INTO gravity_map (user_id, content) SELECT v, v || ' O''Brien 50% a\b Zoë 日本語 عربى 🦊 {a,b} "x" $1' FROM unnest('{"it''s","%","_","a\\b","","Zoë 🦊"," "}'::text[]) AS v$$);
+     $$INSERT INTO gravity_map (user_id, content) SELECT v, v || ' O''Brien 50% a\b Zoë 日本語 عربى 🦊 {a,b} "x" $1'
+       FROM unnest('{"it''s","%","_","a\\b","","Zoë 🦊"," "}'::text[]) AS v$$);
 SELECT is_empty(format('SELECT * FROM pg_temp.after(%L)', s.statement), s.says || ' is followed')
 FROM (SELECT s.says, s.statement FROM statement AS s ORDER BY s.number) AS s;
 COPY gravity_map (user_id, content) FROM STDIN;
@@ -293,7 +296,8 @@ SELECT is(e.state, '2D000', 'and so is any CALL inside a transaction block: it c
 
 SELECT pg_temp.new_role('gravity_memory_pgtap_writer') AS ignored \gset
 GRANT SELECT, INSERT, UPDATE, DELETE ON gravity_map TO gravity_memory_pgtap_writer;
-SELECT is((pg_temp.error_of_as('gravity_memory_pgtap_writer', v.statement)).state, v.state, format('a writer %s %s', CASE WHEN v.state IS NULL THEN 'may' ELSE 'may not' END, v.says))
+SELECT is((pg_temp.error_of_as('gravity_memory_pgtap_writer', v.statement)).state, v.state,
+          format('a writer %s %s', CASE WHEN v.state IS NULL THEN 'may' ELSE 'may not' END, v.says))
 FROM (VALUES
     ('insert', $$INSERT INTO gravity_map (user_id, content) VALUES ('writer', 'tulips'), ('writer', 'roses')$$, NULL),
     ('update', $$UPDATE gravity_map SET content = 'lilies' WHERE content = 'roses'$$, NULL),

@@ -68,7 +68,8 @@ FROM (VALUES ('2023-13-45'), ('0000-00-00'), ('99999-99-99'), ('31 February 2023
 
 -- BM25: k1 = 1.2, b = 0.3, over the user's own memories. Three memories of 3, 1 and 2 words, on average 2.
 
-INSERT INTO gravity_map (user_id, content, created_at) VALUES ('bm25', 'rose', '2024-05-07'), ('bm25', 'lily pond', '2024-05-07'), ('bm25', 'tulip and tulip and rose', '2024-05-07');
+INSERT INTO gravity_map (user_id, content, created_at)
+VALUES ('bm25', 'rose', '2024-05-07'), ('bm25', 'lily pond', '2024-05-07'), ('bm25', 'tulip and tulip and rose', '2024-05-07');
 INSERT INTO gravity_map (user_id, content) SELECT 'other', 'tulip' FROM generate_series(1, 20);
 SELECT results_eq(
     $$SELECT r.content, round(r.bm25::numeric, 9) FROM recall_memories('bm25', 'tulip', p_neighbour_weight => 0) AS r$$,
@@ -89,7 +90,8 @@ SELECT results_eq($$SELECT r.id, round(r.bm25::numeric, 9) FROM recall_memories(
                   'TABLE quick', 'while derived rows cannot be relied on, the scores are the same');
 DELETE FROM memory_recall_gaps;
 -- More words than the 32 that count: the rarest do.
-INSERT INTO gravity_map (user_id, content, created_at) SELECT 'words', string_agg('common' || md5(i::text), ' '), '2024-05-07' FROM generate_series(1, 60) AS i, generate_series(1, 5) AS n GROUP BY n;
+INSERT INTO gravity_map (user_id, content, created_at)
+SELECT 'words', string_agg('common' || md5(i::text), ' '), '2024-05-07' FROM generate_series(1, 60) AS i, generate_series(1, 5) AS n GROUP BY n;
 INSERT INTO gravity_map (user_id, content, created_at) VALUES ('words', 'a rare one', '2024-05-07');
 SELECT format('%s rare', string_agg('common' || md5(i::text), ' ')) AS query FROM generate_series(1, 60) AS i \gset
 SELECT is((SELECT count(*) FROM recall_memories('words', :'query', p_neighbour_weight => 0)), 6::bigint, 'of a query of more words than count');
@@ -100,7 +102,8 @@ SELECT is((SELECT round(r.bm25::numeric, 9) FROM recall_memories('words', :'quer
 
 INSERT INTO gravity_map (user_id, content) VALUES ('long', 'needle ' || repeat('hay ', 250000) || 'pin');
 SELECT is((SELECT count(*) FROM recall_memories('long', v.query)), v.expected, v.description)
-FROM (VALUES ('needle', 1::bigint, 'a content of a megabyte is found by its first words'), ('pin', 0, 'and not by what comes after 100,000 characters')) AS v (query, expected, description);
+FROM (VALUES ('needle', 1::bigint, 'a content of a megabyte is found by its first words'),
+             ('pin', 0, 'and not by what comes after 100,000 characters')) AS v (query, expected, description);
 
 -- Following the memories.
 
@@ -126,7 +129,8 @@ SELECT isnt_empty('SELECT * FROM pg_temp.wrong_derived()', 'though what is deriv
 SELECT results_eq('SELECT g.user_id, g.is_every_user FROM memory_recall_gaps AS g', $$VALUES ('', true)$$, 'because every user is noted');
 UPDATE gravity_map SET content = 'die Gärten am See' WHERE content = 'die Häuser am See';
 SELECT is(pg_temp.found('Garten'), '{die Gärten am See}'::text[], 'what changes meanwhile is found as it is');
-SELECT is_empty($$SELECT p.memory_id FROM memory_postings AS p WHERE NOT EXISTS (SELECT FROM memory_digests AS d WHERE d.memory_id = p.memory_id AND p.term_key = ANY (d.term_keys))$$,
+SELECT is_empty($$SELECT p.memory_id FROM memory_postings AS p
+                  WHERE NOT EXISTS (SELECT FROM memory_digests AS d WHERE d.memory_id = p.memory_id AND p.term_key = ANY (d.term_keys))$$,
                 'and leaves no old term behind');
 SELECT _gravity_memory_fill_recall() IS NULL AS ignored \gset
 SELECT is_empty('SELECT * FROM pg_temp.wrong_derived() UNION ALL SELECT g.user_id FROM memory_recall_gaps AS g', 'a rebuild derives all anew');

@@ -30,7 +30,8 @@ SELECT results_eq(
     $$SELECT r.id FROM recall_memories('ada', 'tulips in the garden', pg_temp.direction(1, 1), p_gravity_weight => 0.3) AS r$$,
     $$SELECT r.id FROM recall_memories('ada', 'tulips in the garden', pg_temp.direction(1, 1), p_gravity_weight => 0.3) AS r ORDER BY r.score DESC, r.id$$,
     'in the order of the score');
-SELECT is((SELECT count(*) FROM recall_memories('ada', 'tulips', pg_temp.direction(1), p_limit => v.p_limit)), v.expected, format('p_limit %s gives %s rows', v.p_limit, v.expected))
+SELECT is((SELECT count(*) FROM recall_memories('ada', 'tulips', pg_temp.direction(1), p_limit => v.p_limit)), v.expected,
+          format('p_limit %s gives %s rows', v.p_limit, v.expected))
 FROM (VALUES (0, 0::bigint), (1, 1), (3, 3), (1000, 6)) AS v (p_limit, expected);
 SELECT is((SELECT count(*) FROM recall_memories('ada', 'tulips', pg_temp.direction(1), p_limit => 5) AS r
            JOIN (SELECT s.id, row_number() OVER () AS place FROM recall_memories('ada', 'tulips', pg_temp.direction(1), p_limit => 1000) AS s) AS l
@@ -116,8 +117,10 @@ SELECT is((pg_temp.answer(format($$'ada', 'bicycle', pg_temp.direction(1), p_sem
           format('semantic %s against lexical %s: %s comes first', v.s, v.l, v.first))
 FROM (VALUES (1, 0.9, 'Ada: tulips, always tulips'), (0.9, 1, 'Ada repaired the bicycle in the garden')) AS v (s, l, first);
 SELECT results_eq(
-    $$SELECT r.id, round(r.score::numeric, 9) FROM recall_memories('ada', 'tulips in the garden', pg_temp.direction(1, 1), p_semantic_weight => 0.5, p_lexical_weight => 0.25) AS r$$,
-    $$SELECT r.id, round(r.score::numeric / 2, 9) FROM recall_memories('ada', 'tulips in the garden', pg_temp.direction(1, 1), p_semantic_weight => 1, p_lexical_weight => 0.5) AS r$$,
+    $$SELECT r.id, round(r.score::numeric, 9)
+      FROM recall_memories('ada', 'tulips in the garden', pg_temp.direction(1, 1), p_semantic_weight => 0.5, p_lexical_weight => 0.25) AS r$$,
+    $$SELECT r.id, round(r.score::numeric / 2, 9)
+      FROM recall_memories('ada', 'tulips in the garden', pg_temp.direction(1, 1), p_semantic_weight => 1, p_lexical_weight => 0.5) AS r$$,
     'twice the weights give twice the scores and the same order');
 SELECT is((pg_temp.answer($$'ada', 'in May 2024', p_gravity_weight => 1, p_lexical_weight => 0.01, p_neighbour_weight => 0$$))[1], 'Ada: tulips, always tulips',
           'gravity can decide');
@@ -130,7 +133,8 @@ SELECT is(pg_temp.answer(p.parameters), p.expected, 'filter: ' || regexp_replace
 FROM (VALUES
     ($$'ada', 'tulips flowers bicycle garden', p_neighbour_weight => 0, p_since => '2024-05-07 10:01+00'$$, ARRAY['Ada: tulips, always tulips']),
     ($$'ada', 'tulips flowers', p_neighbour_weight => 0, p_until => '2024-05-07 10:01+00'$$, ARRAY['Bea: which flowers do you like best?']),
-    ($$'ada', 'tulips flowers bicycle', p_neighbour_weight => 0, p_since => '2024-05-07 10:00+00', p_until => '2024-05-07 10:01+00'$$, ARRAY['Bea: which flowers do you like best?']),
+    ($$'ada', 'tulips flowers bicycle', p_neighbour_weight => 0, p_since => '2024-05-07 10:00+00', p_until => '2024-05-07 10:01+00'$$,
+     ARRAY['Bea: which flowers do you like best?']),
     ($$'ada', 'tulips', p_since => 'infinity'$$, '{}'::text[]),
     ($$'ada', 'bicycle', p_since => '-infinity', p_until => 'infinity'$$, ARRAY['Ada repaired the bicycle in the garden']),
     ($$'ada', 'tulips bicycle', p_neighbour_weight => 0, p_emotion_type => 'anger'$$, ARRAY['Ada repaired the bicycle in the garden']),
@@ -214,11 +218,15 @@ BEGIN
 END
 $explained$;
 SELECT results_eq(
-    $$SELECT x.memory_id, x.rank, x.score, x.semantic_score, x.lexical_score, x.neighbour_score, x.gravity_component, x.recency_component, x.similarity, x.bm25, x.verdict, x.candidates
-      FROM (SELECT q.id, row_number() OVER () AS place FROM recall_memories('ada', 'tulips garden', pg_temp.direction(1, 1), p_gravity_weight => 0.2, p_recency_weight => 0.1) AS q) AS r
-      CROSS JOIN LATERAL gravity_memory_explain_recall('ada', 'tulips garden', pg_temp.direction(1, 1), p_gravity_weight => 0.2, p_recency_weight => 0.1, p_memory_id => r.id) AS x
+    $$SELECT x.memory_id, x.rank, x.score, x.semantic_score, x.lexical_score, x.neighbour_score, x.gravity_component, x.recency_component,
+             x.similarity, x.bm25, x.verdict, x.candidates
+      FROM (SELECT q.id, row_number() OVER () AS place
+            FROM recall_memories('ada', 'tulips garden', pg_temp.direction(1, 1), p_gravity_weight => 0.2, p_recency_weight => 0.1) AS q) AS r
+      CROSS JOIN LATERAL gravity_memory_explain_recall(
+          'ada', 'tulips garden', pg_temp.direction(1, 1), p_gravity_weight => 0.2, p_recency_weight => 0.1, p_memory_id => r.id) AS x
       WHERE x.similarity IS NOT NULL AND x.bm25 IS NOT NULL ORDER BY r.place$$,
-    $$SELECT r.* FROM (SELECT q.id, row_number() OVER () AS place, q.score, q.semantic_score, q.lexical_score, q.neighbour_score, q.gravity_component, q.recency_component, q.similarity, q.bm25,
+    $$SELECT r.* FROM (SELECT q.id, row_number() OVER () AS place, q.score, q.semantic_score, q.lexical_score, q.neighbour_score,
+                              q.gravity_component, q.recency_component, q.similarity, q.bm25,
                               'answered', count(*) OVER ()
                        FROM recall_memories('ada', 'tulips garden', pg_temp.direction(1, 1), p_gravity_weight => 0.2, p_recency_weight => 0.1) AS q) AS r
       WHERE r.similarity IS NOT NULL AND r.bm25 IS NOT NULL ORDER BY r.place$$,
@@ -236,7 +244,8 @@ FROM pg_temp.explained('Ada repaired the bicycle in the garden', $$'ada', 'bicyc
 SELECT is(x.verdict || ': ' || (x.explanation ~ v.says)::text, 'not listed: true', format('a memory that matches nothing is not listed, and why: %s', x.explanation))
 FROM (VALUES
     ('Ada repaired the bicycle in the garden', $$'ada', 'tulips'$$, 'by meaning \(no p_embedding given\) or by words \(no term in common\)'),
-    ('Bea: nice', $$'ada', p_embedding => pg_temp.direction(0, 0, 1), p_neighbour_weight => 0$$, 'by meaning \(it has no embedding, or one without direction\) or by words \(no p_query given\)'),
+    ('Bea: nice', $$'ada', p_embedding => pg_temp.direction(0, 0, 1), p_neighbour_weight => 0$$,
+     'by meaning \(it has no embedding, or one without direction\) or by words \(no p_query given\)'),
     ('Ada repaired the bicycle in the garden', $$'ada', 'bicycle', p_lexical_weight => 0$$, 'by words \(p_lexical_weight is 0\)'),
     ('Ada repaired the bicycle in the garden', $$'ada', 'tulips', pg_temp.direction(1), p_semantic_weight => 0$$, 'by meaning \(p_semantic_weight is 0\)'),
     ('one pear among all those many other fruits of the orchard', $$'big', 'pear 7', pg_temp.direction(1)$$,
@@ -259,7 +268,8 @@ SELECT is((SELECT row(x.verdict, x.explanation)::text FROM gravity_memory_explai
 
 -- Bad input: for both functions the same, with a reason and a HINT.
 
-SELECT is(row(e.state, e.message LIKE f.name || '()%' || p.says || '%', e.hint <> '')::text, row(p.state, true, true)::text, format('%s(%s) is refused with a reason and a HINT', f.name, p.parameters))
+SELECT is(row(e.state, e.message LIKE f.name || '()%' || p.says || '%', e.hint <> '')::text, row(p.state, true, true)::text,
+          format('%s(%s) is refused with a reason and a HINT', f.name, p.parameters))
 FROM (VALUES
     ('22004', $$NULL, 'x'$$, 'user'),
     ('22004', $$NULL, NULL, NULL, NULL$$, 'user'),
@@ -302,10 +312,12 @@ SELECT is(pg_temp.answer_as('gravity_memory_pgtap_reader', $$SELECT r.content FR
 ALTER TABLE gravity_map ENABLE ROW LEVEL SECURITY;
 CREATE POLICY pgtap_own ON gravity_map TO gravity_memory_pgtap_reader USING (user_id = 'ada' AND content !~ 'tulips');
 SELECT bag_eq(
-    format('SELECT unnest(%L::text[])', pg_temp.answer_as('gravity_memory_pgtap_reader', $$SELECT r.content FROM recall_memories('ada', 'tulips garden', p_neighbour_weight => 0) AS r$$)),
+    format('SELECT unnest(%L::text[])', pg_temp.answer_as(
+        'gravity_memory_pgtap_reader', $$SELECT r.content FROM recall_memories('ada', 'tulips garden', p_neighbour_weight => 0) AS r$$)),
     $$VALUES ('Ada repaired the bicycle in the garden')$$, 'row security decides what is found');
 SELECT is(pg_temp.answer_as('gravity_memory_pgtap_reader', $$SELECT r.content FROM recall_memories('bob', 'tulips') AS r$$), '{}'::text[], 'and of whom');
-SELECT is(pg_temp.answer_as('gravity_memory_pgtap_reader', format('SELECT x.verdict FROM gravity_memory_explain_recall(''ada'', ''tulips'', p_memory_id => %L) AS x', m.id)), '{unknown}'::text[],
+SELECT is(pg_temp.answer_as('gravity_memory_pgtap_reader',
+                            format('SELECT x.verdict FROM gravity_memory_explain_recall(''ada'', ''tulips'', p_memory_id => %L) AS x', m.id)), '{unknown}'::text[],
           'a memory that row security hides is unknown')
 FROM gravity_map AS m WHERE m.content = 'Ada: tulips, always tulips';
 

@@ -86,7 +86,8 @@ SELECT bag_eq('SELECT w FROM pg_temp.wanted() AS w',
 SELECT is((SELECT count(*) FROM pg_temp.do_it()), 2::bigint, 'then the two indexes are alone again');
 CREATE INDEX idx_gravity_map_embedding_l2_successor ON gravity_map USING ivfflat (embedding vector_l2_ops) WITH (lists = 12);
 DROP INDEX idx_gravity_map_embedding_l2;
-SELECT bag_eq('SELECT w FROM pg_temp.wanted() AS w', $$VALUES ('SELECT _gravity_memory_settle_vector_indexes()')$$, 'a successor that is good takes the place of an index that is gone');
+SELECT bag_eq('SELECT w FROM pg_temp.wanted() AS w', $$VALUES ('SELECT _gravity_memory_settle_vector_indexes()')$$,
+    'a successor that is good takes the place of an index that is gone');
 SELECT bag_eq('SELECT * FROM pg_temp.do_it()',
     $$VALUES ('idx_gravity_map_embedding_cosine ivfflat WITH (lists=''10'')'), ('idx_gravity_map_embedding_l2 ivfflat WITH (lists=''12'')')$$, 'under its name');
 CREATE INDEX pgtap_own_embedding ON gravity_map USING hnsw (embedding vector_ip_ops);

@@ -250,9 +250,7 @@ def test_the_memories_alone_can_be_restored_into_a_database_without_the_extensio
         assert connection.execute("SELECT to_jsonb(g) FROM gravity_map AS g ORDER BY id").fetchall() == original
         underived = "SELECT id FROM gravity_map EXCEPT SELECT memory_id FROM memory_digests"
         assert connection.execute(underived).fetchall() == []
-    assert_answers_are(
-        answers(server, target, "public", server.user), answers(server, source, "public", server.user)
-    )
+    assert_answers_are(answers(server, target, "public", server.user), answers(server, source, "public", server.user))
 
 
 def cron_jobs(connection: Connection) -> list[tuple[object, ...]]:

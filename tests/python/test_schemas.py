@@ -145,7 +145,9 @@ def test_searches_and_writes_go_on_after_pgvector_moved_and_setup_ran(schema: Sc
     assert schema.run("SELECT action FROM @.gravity_memory_setup()") == []
     complaints: list[str | None] = []
     schema.connection.add_notice_handler(lambda diagnostic: complaints.append(diagnostic.message_primary))
-    schema.run("INSERT INTO @.gravity_map (user_id, content, embedding) SELECT user_id, content, embedding FROM @.gravity_map")
+    schema.run(
+        "INSERT INTO @.gravity_map (user_id, content, embedding) SELECT user_id, content, embedding FROM @.gravity_map"
+    )
     assert complaints == []
     assert_all_are_found(schema, '"Vector ""schema"" % 2"')
     schema.run("CALL @.gravity_memory_rebuild_recall(p_everything => true)")
@@ -404,7 +406,9 @@ def test_hostile_objects_on_the_search_path_change_nothing(trapped: Schema) -> N
     ]
     assert trapped.run("SELECT arc_name, memory_count FROM @.memory_arcs") == [("joy arc (auto-created)", 3)]
     assert [
-        line for line in complaints if line and "pg_cron" not in line and not line.startswith("gravity_memory: recall rebuilt")
+        line
+        for line in complaints
+        if line and "pg_cron" not in line and not line.startswith("gravity_memory: recall rebuilt")
     ] == []
     for table in _TRAPPED_TABLES:
         if not table.startswith("pg_"):
