@@ -172,7 +172,8 @@ JOIN sentences AS s ON s.n = r.n % 2000;
 
 _DIGESTS = """
 INSERT INTO memory_digests (user_id, memory_id, length, signature, term_keys)
-SELECT m.user_id, m.id, w.length, binary_quantize(m.embedding), array_fill(hashtextextended(m.id::text, 0), ARRAY[w.length + 3])
+SELECT m.user_id, m.id, w.length, binary_quantize(m.embedding),
+       array_fill(hashtextextended(m.id::text, 0), ARRAY[w.length + 3])
 FROM gravity_map AS m
 CROSS JOIN LATERAL (SELECT cardinality(string_to_array(COALESCE(m.content, ''), ' '))) AS w (length)
 """

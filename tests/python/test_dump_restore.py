@@ -60,7 +60,7 @@ def make_populated(server: Server, database: str, user: str, schema: str, reader
         connection.execute(f"SET gravity_memory.embedding_dimensions = {DIMENSIONS}".encode())
         connection.execute(sql.SQL("CREATE EXTENSION gravity_memory SCHEMA {}").format(sql.Identifier(schema)))
         populate(connection, schema, DIMENSIONS)
-        # What was written without triggers has no derived rows. One user is noted, so that the dump has a note to carry.
+        # What was written without triggers has no derived rows. One user is noted, for the dump to carry the note.
         connection.execute(
             sql.SQL("SELECT {}._gravity_memory_note_recall_gaps('{{planted}}')").format(sql.Identifier(schema))
         )

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from devtools.fixtures import Connection, MakeDatabase
 from devtools.servers import Server
-from tests.python.derived_rows import add, literal, nearest
+from tests.python.derived_rows import add, assert_derived_rows_are_right, literal, nearest, recall_gaps
 
 # None is a stop word or changed by the stemmer, so that splitting at blanks finds the same terms as PostgreSQL does.
 _WORDS = [c + v + d for c in "bdfgkl" for v in "aou" for d in ("mp", "rk", "nk")]
@@ -105,6 +105,18 @@ def test_a_configuration_decides_which_words_are_the_same(db: Connection) -> Non
     _insert(db, "ada", ["die Häuser am See", "ein Auto"])
     assert [content for content, _ in _scores(db, "ada", "Haus")] == ["die Häuser am See"]
     assert _scores(db, "ada", "die") == []
+
+
+def test_a_new_configuration_counts_at_once_for_memories_from_before(db: Connection) -> None:
+    _insert(db, "ada", ["die Häuser am See", "ein Auto"])
+    assert _scores(db, "ada", "Haus") == []
+    db.execute("SELECT gravity_memory_set('text_search_config', 'german')")
+    # Words of one language are never looked for among those of the other: everyone is noted.
+    assert recall_gaps(db) == ["*"]
+    assert [content for content, _ in _scores(db, "ada", "Haus")] == ["die Häuser am See"]
+    db.execute("CALL gravity_memory_rebuild_recall()")
+    assert [content for content, _ in _scores(db, "ada", "Haus")] == ["die Häuser am See"]
+    assert_derived_rows_are_right(db)
 
 
 def test_letters_beyond_ascii_are_letters_in_a_database_of_locale_c(server: Server) -> None:

@@ -11,7 +11,6 @@ from psycopg import sql
 from devtools.fixtures import Connection, MakeDatabase
 from devtools.servers import Server
 
-
 DIMENSIONS = 64
 """From as many on, similarity is looked for by signature first."""
 
@@ -95,7 +94,8 @@ def searches(vector_schema: str = "extensions") -> dict[str, str]:
     """One call of every function that finds memories; each finds those that Schema.remember() writes."""
     vector = f"pg_catalog.array_fill(0.25, ARRAY[{DIMENSIONS}])::{vector_schema}.vector"
     return {
-        "pgvector's operator": f"SELECT id FROM @.gravity_map ORDER BY embedding OPERATOR({vector_schema}.<=>) {vector}",
+        "pgvector's operator": "SELECT id FROM @.gravity_map"
+        f" ORDER BY embedding OPERATOR({vector_schema}.<=>) {vector}",
         "match_memories": f"SELECT id FROM @.match_memories({vector}, 0.9, 9, 'user')",
         "gravity_weighted_search": f"SELECT id FROM @.gravity_weighted_search({vector}, 'user')",
         "find_similar_memories": "SELECT DISTINCT s.id FROM @.gravity_map AS m, @.find_similar_memories(m.id) AS s",
@@ -117,7 +117,8 @@ def assert_all_are_found(schema: Schema, vector_schema: str = "extensions") -> N
         assert sorted(schema.run(search), key=str) == memories, name
     assert sorted(schema.run("SELECT memory_id FROM @.memory_digests"), key=str) == memories
     (signed,) = schema.run(
-        "SELECT memory_ids FROM @._gravity_memory_nearest_signatures('user', pg_catalog.repeat('1', %s)::bit varying, 9)",
+        "SELECT memory_ids"
+        " FROM @._gravity_memory_nearest_signatures('user', pg_catalog.repeat('1', %s)::bit varying, 9)",
         (DIMENSIONS,),
     )
     assert signed[0] is not None

@@ -17,8 +17,7 @@ import pytest
 
 from devtools.fixtures import Connection, MakeDatabase
 from devtools.servers import Server
-from tests.python.derived_rows import Vectors, add, clustered, copy, literal, matched
-from tests.python.derived_rows import nearest, new_ids, recall_gaps
+from tests.python.derived_rows import Vectors, add, clustered, copy, literal, matched, nearest, new_ids, recall_gaps
 
 DIMENSIONS = 128
 SIZES = (10, 1_000, 10_000, 100_000)
@@ -51,7 +50,7 @@ def users() -> dict[int, User]:
 
 @pytest.fixture(scope="module")
 def crowd(server: Server, users: dict[int, User]) -> Iterator[Connection]:
-    """One table with the memories of all of them, loaded without triggers and derived afterwards. Tests only read it."""
+    """One table with the memories of all of them, derived after a load without triggers. Tests only read it."""
     name = "gravity_memory_similarity"
     server.drop_database(name)
     server.create_database(name, extensions=["vector"])
