@@ -178,7 +178,7 @@ VALUES
     ('cache_cleanup_schedule', 'schedule', '0 * * * *', NULL, NULL, NULL, 'cron schedule',
      'When the job cleanup-cache runs cleanup_old_cache() (spec).'),
     -- Recall.
-    ('recall_oversampling', 'integer', '16', 1, 1000, NULL, 'memories per result',
+    ('recall_oversampling', 'integer', '8', 1, 1000, NULL, 'memories per result',
      'How many memories a search compares by full vector at first, per result, for up to ten results. It goes on from there as '
      'recall_margin says.'),
     ('recall_margin', 'number', '2', 0, 20, NULL, 'standard deviations',
@@ -3566,7 +3566,7 @@ DECLARE
     v_margin CONSTANT double precision := (v_settings ->> 'recall_margin')::double precision;
     v_kept CONSTANT bigint := GREATEST(p_count, 10);
     v_dimensions CONSTANT double precision := vector_schema.vector_dims(p_embedding);
-    v_few CONSTANT integer := 2000000 / v_dimensions;
+    v_few CONSTANT integer := 500000 / v_dimensions;
     v_are_few boolean;
     v_highest_gravity double precision := 0;
     v_limit bigint;
@@ -3601,7 +3601,7 @@ BEGIN
                                         LIMIT v_few + 1) AS f) <= v_few;
 
     v_goal := 10 * (v_settings ->> 'recall_oversampling')::bigint + 4 * (v_kept - 10);
-    v_limit := 2 * v_goal;
+    v_limit := GREATEST(320, 2 * v_goal);
 
     <<candidates>>
     WHILE NOT v_are_few AND v_dimensions >= 64 AND v_limit <= 200001 LOOP
@@ -4648,7 +4648,8 @@ BEGIN
         ORDER BY k.score DESC, k.memory_id
         LIMIT p_limit
     ) AS r
-    CROSS JOIN LATERAL (SELECT g.* FROM @extschema@.gravity_map AS g WHERE g.id = r.memory_id LIMIT 1) AS m
+    CROSS JOIN LATERAL (SELECT g.id, g.user_id, g.content, g.created_at, g.gravity_score, g.emotion_type, g.session_id, g.thread_id
+                        FROM @extschema@.gravity_map AS g WHERE g.id = r.memory_id LIMIT 1) AS m
     -- Terms are found by hash: who writes the query can choose a word whose key is that of a word of another user.
     WHERE m.user_id = p_user_id
     ORDER BY r.score DESC, r.memory_id;

@@ -72,7 +72,9 @@ def measure(
     exact: Sequence[Ids] | None,
     rounds: int,
 ) -> list[Timing]:
-    """Run all searches in turn for each query, so that what else the machine does slows all alike.
+    """Run each search with all queries, one search after the other, and again in the same order, round by round.
+
+    So what else the machine does slows all alike, and each search finds its own data in the caches, as in use.
 
     Args:
         connection: whose server process is watched.
@@ -91,11 +93,11 @@ def measure(
     shares: dict[str, list[float]] = {name: [] for name in searches}
     fewest: dict[str, int] = {}
     for _ in range(rounds):
-        for number, query in enumerate(queries):
-            for name, search in searches.items():
+        for name, search in searches.items():
+            connection.execute(search.before.encode())
+            for number, query in enumerate(queries):
                 if number % search.every:
                     continue
-                connection.execute(search.before.encode())
                 before, began = processor_milliseconds(process), time.perf_counter()
                 found = search.run(query)
                 wall[name].append(1000 * (time.perf_counter() - began))

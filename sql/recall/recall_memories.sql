@@ -54,7 +54,8 @@ BEGIN
         ORDER BY k.score DESC, k.memory_id
         LIMIT p_limit
     ) AS r
-    CROSS JOIN LATERAL (SELECT g.* FROM @extschema@.gravity_map AS g WHERE g.id = r.memory_id LIMIT 1) AS m
+    CROSS JOIN LATERAL (SELECT g.id, g.user_id, g.content, g.created_at, g.gravity_score, g.emotion_type, g.session_id, g.thread_id
+                        FROM @extschema@.gravity_map AS g WHERE g.id = r.memory_id LIMIT 1) AS m
     -- Terms are found by hash: who writes the query can choose a word whose key is that of a word of another user.
     WHERE m.user_id = p_user_id
     ORDER BY r.score DESC, r.memory_id;

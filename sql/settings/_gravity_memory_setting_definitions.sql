@@ -57,7 +57,7 @@ VALUES
     ('cache_cleanup_schedule', 'schedule', '0 * * * *', NULL, NULL, NULL, 'cron schedule',
      'When the job cleanup-cache runs cleanup_old_cache() (spec).'),
     -- Recall.
-    ('recall_oversampling', 'integer', '16', 1, 1000, NULL, 'memories per result',
+    ('recall_oversampling', 'integer', '8', 1, 1000, NULL, 'memories per result',
      'How many memories a search compares by full vector at first, per result, for up to ten results. It goes on from there as '
      'recall_margin says.'),
     ('recall_margin', 'number', '2', 0, 20, NULL, 'standard deviations',

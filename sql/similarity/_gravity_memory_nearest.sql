@@ -36,7 +36,7 @@ DECLARE
     v_margin CONSTANT double precision := (v_settings ->> 'recall_margin')::double precision;
     v_kept CONSTANT bigint := GREATEST(p_count, 10);
     v_dimensions CONSTANT double precision := vector_schema.vector_dims(p_embedding);
-    v_few CONSTANT integer := 2000000 / v_dimensions;
+    v_few CONSTANT integer := 500000 / v_dimensions;
     v_are_few boolean;
     v_highest_gravity double precision := 0;
     v_limit bigint;
@@ -71,7 +71,7 @@ BEGIN
                                         LIMIT v_few + 1) AS f) <= v_few;
 
     v_goal := 10 * (v_settings ->> 'recall_oversampling')::bigint + 4 * (v_kept - 10);
-    v_limit := 2 * v_goal;
+    v_limit := GREATEST(320, 2 * v_goal);
 
     <<candidates>>
     WHILE NOT v_are_few AND v_dimensions >= 64 AND v_limit <= 200001 LOOP

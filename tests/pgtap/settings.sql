@@ -31,7 +31,7 @@ SELECT results_eq(
         ('notify_bulk_rows', '1000', '1000', 'rows'),
         ('notify_queue_limit', '0.5', '0.5', 'share 0..1'),
         ('recall_margin', '2', '2', 'standard deviations'),
-        ('recall_oversampling', '16', '16', 'memories per result'),
+        ('recall_oversampling', '8', '8', 'memories per result'),
         ('setup_index_limit', '100', '100', 'MB'),
         ('temporal_future_pattern',
          '\m(tomorrow|next\s+week|will|won[''\u2019]t|plan(s|ned|ning)?|going\s+to)\M|[''\u2019]ll\M',
