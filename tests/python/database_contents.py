@@ -37,7 +37,7 @@ _CATALOGUE = {
         WHERE c.relnamespace = %(schema)s::regnamespace AND NOT t.tgisinternal""",
     "policies": """
         SELECT tablename, policyname, roles::text, cmd, qual, with_check FROM pg_policies
-        WHERE schemaname::regnamespace = %(schema)s::regnamespace""",
+        WHERE quote_ident(schemaname)::regnamespace = %(schema)s::regnamespace""",
     "extensions": """
         SELECT e.extname, e.extversion, n.nspname, obj_description(e.oid, 'pg_extension')
         FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace""",
