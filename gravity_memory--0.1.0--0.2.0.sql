@@ -2950,7 +2950,12 @@ BEGIN
     ELSE
         v_found := @extschema@._gravity_memory_matching_postings(p_user_id, p_query, p_count, p_eligible);
     END IF;
-    IF v_found.is_reliable THEN
+    -- Terms are found by hash. Who writes content or a query can choose a word whose key is that of a word of another user: then, and
+    -- hardly ever by chance, a memory of that one is among those found, perhaps in the place of others.
+    IF v_found.is_reliable
+       AND NOT EXISTS (SELECT FROM (SELECT DISTINCT u.id FROM unnest(v_found.memory_ids) AS u (id)) AS f
+                       CROSS JOIN LATERAL (SELECT m.user_id FROM @extschema@.gravity_map AS m WHERE m.id = f.id LIMIT 1) AS o
+                       WHERE o.user_id <> p_user_id) THEN
         RETURN QUERY
         SELECT u.memory_id, sum(u.term_score), array_agg(u.term_number ORDER BY u.term_number),
                array_agg(u.term_score ORDER BY u.term_number)
