@@ -1,9 +1,0 @@
--- By hand, before the objects of 0.2.0: what their CREATE OR REPLACE leaves undone.
-
--- It returns more columns.
-DROP FUNCTION @extschema@._gravity_memory_table_catalogue();
-
--- Sessions that are open keep the plans of these two, into which PostgreSQL has computed the defaults of 0.1.0 as constants, until the
--- functions themselves are written anew: without this, a pool of connections would know no new setting.
-ALTER FUNCTION @extschema@._gravity_memory_effective_settings() STABLE;
-ALTER FUNCTION @extschema@.gravity_memory_reset(text) VOLATILE;
