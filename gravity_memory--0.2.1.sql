@@ -187,6 +187,9 @@ VALUES
     ('text_search_config', 'text search configuration', 'english', NULL, NULL, NULL, 'text search configuration',
      'Which words of content and query are the same and which are stop words. After a change, CALL '
      'gravity_memory_rebuild_recall() derives the terms of existing memories anew.'),
+    ('derive_bulk_rows', 'integer', '0', 0, 1000000000, NULL, 'rows',
+     'An INSERT of more rows than this leaves what recall reads to CALL gravity_memory_rebuild_recall(), and is cheaper; until then '
+     'recall looks at every memory of its users. 0 derives at once, always.'),
     -- Indexes.
     ('embedding_index', 'choice', 'ivfflat', NULL, NULL, '{ivfflat,hnsw,none}', '',
      'The kind of the two indexes on embedding, for searches across users (spec: ivfflat). hnsw finds more and costs writers '
@@ -773,7 +776,8 @@ FROM (VALUES
 
     ('memory_recall_gaps', 1, 'user_id',       'text',    'NOT NULL', '{}'),
     ('memory_recall_gaps', 2, 'is_every_user', 'boolean', 'NOT NULL', '{}'),
-    ('memory_recall_gaps', 3, 'noted_at',      'timestamp with time zone', 'NOT NULL DEFAULT clock_timestamp()', '{}')
+    ('memory_recall_gaps', 3, 'noted_at',      'timestamp with time zone', 'NOT NULL DEFAULT clock_timestamp()', '{}'),
+    ('memory_recall_gaps', 4, 'only_missing',  'boolean', 'NOT NULL DEFAULT false', '{}')
 ) AS c (table_name, ordinal, column_name, data_type, modifiers, also_accepted)
 $_gravity_memory_column_catalogue$;
 
@@ -1279,9 +1283,6 @@ FROM (VALUES
     ('idx_gravity_map_user_thread', 'gravity_map', false, '(user_id, thread_id, created_at DESC) WHERE thread_id IS NOT NULL',
      'SELECT id, content, created_at FROM gravity_map WHERE user_id = :user_id AND thread_id = :thread_id '
      'ORDER BY created_at DESC LIMIT 50', false),
-    ('idx_gravity_map_user_session', 'gravity_map', false, '(user_id, session_id, created_at DESC) WHERE session_id IS NOT NULL',
-     'SELECT id, content, created_at FROM gravity_map WHERE user_id = :user_id AND session_id = :session_id '
-     'ORDER BY created_at DESC LIMIT 50', false),
     ('idx_gravity_map_user_gravity', 'gravity_map', false, '(user_id, gravity_score DESC)',
      'SELECT id, content, gravity_score FROM gravity_map WHERE user_id = :user_id AND gravity_score >= 0.375 '
      'ORDER BY gravity_score DESC LIMIT 20', false),
@@ -1290,10 +1291,11 @@ FROM (VALUES
      'SELECT id, created_at FROM gravity_map WHERE user_id = :user_id AND emotion_type = :emotion_type '
      'AND gravity_score >= 0.8 AND created_at <= :created_at ORDER BY created_at DESC, id DESC LIMIT 3', false),
 
-    -- Recall: the turns before and after a memory, in an order without ties; and the lexical part's statistics of a user.
+    -- A session, read backwards here; and recall's turns before and after a memory, in an order without ties.
     ('idx_gravity_map_session_turns', 'gravity_map', false, '(user_id, session_id, created_at, id) WHERE session_id IS NOT NULL',
-     'SELECT id FROM gravity_map WHERE user_id = :user_id AND session_id = :session_id '
-     'AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT 2', false),
+     'SELECT id, content, created_at FROM gravity_map WHERE user_id = :user_id AND session_id = :session_id '
+     'ORDER BY created_at DESC LIMIT 50', false),
+    -- Recall: the lexical part's statistics of a user.
     ('idx_memory_digests_length', 'memory_digests', false, '(user_id, length)',
      'SELECT count(*), avg(length) FROM memory_digests WHERE user_id = :user_id', false),
 
@@ -2684,34 +2686,30 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_words(text) IS
 -- in ('@m5', '@d8', '@y2023'; no lexeme contains @), which a query with a date in it asks for. Content is split at everything that is
 -- neither letter nor digit first, because the parser keeps advice/assistance as one word.
 -- A term is stored as a 64-bit hash of user and term, so that one narrow index serves all users and none sees another's terms.
--- Returns the number of words that are not stop words, and two arrays of equal length: the terms' keys and how often each occurs. Only
--- the first 100,000 characters count: a tsvector holds no more than a megabyte.
+-- Returns one row: the number of words that are not stop words, and two arrays of equal length: the terms' keys and how often each
+-- occurs. Only the first 100,000 characters count: a tsvector holds no more than a megabyte.
+-- Written so that PostgreSQL inlines it into the query that calls it, which halves its cost, and bulk inserts call it for every row: that
+-- is why it is a SELECT that returns a table and, alone among the functions, pins no search_path; everything in it is qualified.
 CREATE FUNCTION @extschema@._gravity_memory_document_terms(
-    p_config regconfig, p_user_id text, p_content text, p_created_at timestamptz,
-    OUT length integer, OUT term_keys bigint[], OUT frequencies smallint[])
-LANGUAGE plpgsql
+    p_config regconfig, p_user_id text, p_content text, p_created_at timestamptz)
+RETURNS TABLE (length integer, term_keys bigint[], frequencies smallint[])
+LANGUAGE sql
 STABLE
-SET search_path = pg_catalog, pg_temp
+ROWS 1
 AS $_gravity_memory_document_terms$
-DECLARE
-    v_seed CONSTANT bigint := hashtextextended(p_user_id COLLATE "C", 0);
-    v_utc CONSTANT timestamp := p_created_at AT TIME ZONE 'UTC';
-    v_content CONSTANT tsvector :=
-        to_tsvector(p_config, @extschema@._gravity_memory_words(left(p_content, 100000)));
-BEGIN
-    SELECT COALESCE(sum(cardinality(l.positions)), 0),
-           COALESCE(array_agg(hashtextextended(l.lexeme COLLATE "C", v_seed)), '{}'),
-           COALESCE(array_agg(cardinality(l.positions)::smallint), '{}')
-    INTO length, term_keys, frequencies
-    FROM unnest(v_content) AS l;
-    IF isfinite(v_utc) THEN
-        term_keys := term_keys
-            || hashtextextended(('@m' || date_part('month', v_utc)) COLLATE "C", v_seed)
-            || hashtextextended(('@d' || date_part('day', v_utc)) COLLATE "C", v_seed)
-            || hashtextextended(('@y' || date_part('year', v_utc)) COLLATE "C", v_seed);
-        frequencies := frequencies || '{1,1,1}'::smallint[];
-    END IF;
-END
+    SELECT COALESCE(pg_catalog.sum(t.words), 0)::pg_catalog.int4,
+           COALESCE(pg_catalog.array_agg(pg_catalog.hashtextextended(
+               t.term COLLATE pg_catalog."C", pg_catalog.hashtextextended(p_user_id COLLATE pg_catalog."C", 0))), '{}'),
+           COALESCE(pg_catalog.array_agg(t.frequency), '{}')
+    FROM (
+        SELECT l.lexeme AS term, pg_catalog.cardinality(l.positions) AS words, pg_catalog.cardinality(l.positions)::pg_catalog.int2 AS frequency
+        FROM pg_catalog.unnest(pg_catalog.to_tsvector(
+            p_config, @extschema@._gravity_memory_words(pg_catalog."left"(p_content, 100000)))) AS l
+        UNION ALL
+        SELECT pg_catalog.concat('@', d.field, pg_catalog.date_part(d.name, pg_catalog.timezone('UTC', p_created_at))), 0, 1::pg_catalog.int2
+        FROM (VALUES ('m', 'month'), ('d', 'day'), ('y', 'year')) AS d (field, name)
+        WHERE pg_catalog.isfinite(p_created_at)
+    ) AS t
 $_gravity_memory_document_terms$;
 
 COMMENT ON FUNCTION @extschema@._gravity_memory_document_terms(regconfig, text, text, timestamptz) IS
@@ -2782,13 +2780,14 @@ REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_may_write_derived() FROM 
 
 -- sql/derivation/_gravity_memory_derive.sql
 
--- _gravity_memory_derive(p_user_id, p_memory_ids): writes what recall reads, for memories of one user that have none of it yet.
+-- _gravity_memory_derive(p_user_ids, p_memory_ids): writes what recall reads, for memories that have none of it yet.
 --
--- One statement for all three parts, because a statement of its own for each costs a single insert as much as the rows do. Each
+-- The arrays are of equal length: whose, and which. One statement for all three parts, because a statement of its own for each costs a
+-- single insert as much as the rows do; and for all users, because one per user costs a load of many users a quarter more. Each
 -- memory is looked up by its key: the plan is kept for the session, and was made before anyone knew how many there would be.
 -- Returns how many it was done for: a memory that is gone, another user's by now, or hidden by row security is left out. Errors: 23505
 -- when something is derived for one of them already.
-CREATE FUNCTION @extschema@._gravity_memory_derive(p_user_id text, p_memory_ids uuid[])
+CREATE FUNCTION @extschema@._gravity_memory_derive(p_user_ids text[], p_memory_ids uuid[])
 RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -2798,16 +2797,16 @@ DECLARE
     v_derived bigint;
 BEGIN
     WITH memory AS MATERIALIZED (
-        SELECT m.id, vector_schema.binary_quantize(m.embedding) AS signature, t.length, t.term_keys, t.frequencies
-        FROM unnest(p_memory_ids) AS u (id)
+        SELECT u.user_id, m.id, vector_schema.binary_quantize(m.embedding) AS signature, t.length, t.term_keys, t.frequencies
+        FROM unnest(p_user_ids, p_memory_ids) AS u (user_id, id)
         CROSS JOIN LATERAL (SELECT g.id, g.user_id, g.content, g.created_at, g.embedding FROM @extschema@.gravity_map AS g
                             WHERE g.id = u.id LIMIT 1) AS m
-        CROSS JOIN LATERAL @extschema@._gravity_memory_document_terms(v_config, p_user_id, m.content, m.created_at) AS t
+        CROSS JOIN LATERAL @extschema@._gravity_memory_document_terms(v_config, u.user_id, m.content, m.created_at) AS t
         -- Not inside: planned on an empty table, the index on user_id looks as good as the key, and reads all memories of the user.
-        WHERE m.user_id = p_user_id
+        WHERE m.user_id = u.user_id
     ), digest AS (
         INSERT INTO @extschema@.memory_digests (user_id, memory_id, length, signature, term_keys)
-        SELECT p_user_id, m.id, m.length, m.signature, m.term_keys FROM memory AS m
+        SELECT m.user_id, m.id, m.length, m.signature, m.term_keys FROM memory AS m
     ), posting AS (
         INSERT INTO @extschema@.memory_postings (term_key, memory_id, frequency, length)
         SELECT k.term_key, m.id, k.frequency, LEAST(m.length, 32767)
@@ -2819,18 +2818,18 @@ BEGIN
 END
 $_gravity_memory_derive$;
 
-COMMENT ON FUNCTION @extschema@._gravity_memory_derive(text, uuid[]) IS
-    'Writes what recall reads for memories of one user, and returns for how many.';
-REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_derive(text, uuid[]) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@._gravity_memory_derive(text[], uuid[]) IS
+    'Writes what recall reads for memories, and returns for how many.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_derive(text[], uuid[]) FROM PUBLIC;
 
 -- sql/derivation/_gravity_memory_forget_derived.sql
 
--- _gravity_memory_forget_derived(p_user_id, p_memory_ids): removes what recall reads of memories of one user.
+-- _gravity_memory_forget_derived(p_user_ids, p_memory_ids): removes what recall reads of memories.
 --
--- The digest lists the keys of its postings, so they are found whatever the text search configuration is by now. Each row is looked up
+-- The arrays are of equal length: whose, and which. The digest lists the keys of its postings, so they are found whatever the text search configuration is by now. Each row is looked up
 -- by its key, and deleted by its place: the plan is kept for the session, and one that was made on empty tables would
 -- otherwise compare every posting with every other.
-CREATE FUNCTION @extschema@._gravity_memory_forget_derived(p_user_id text, p_memory_ids uuid[])
+CREATE FUNCTION @extschema@._gravity_memory_forget_derived(p_user_ids text[], p_memory_ids uuid[])
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -2840,9 +2839,9 @@ BEGIN
         DELETE FROM @extschema@.memory_digests AS d
         WHERE d.ctid = ANY (ARRAY(
             SELECT f.place
-            FROM unnest(p_memory_ids) AS u (memory_id)
+            FROM unnest(p_user_ids, p_memory_ids) AS u (user_id, memory_id)
             CROSS JOIN LATERAL (SELECT e.ctid AS place, e.memory_id FROM @extschema@.memory_digests AS e
-                                WHERE e.user_id = p_user_id AND e.memory_id >= u.memory_id
+                                WHERE e.user_id = u.user_id AND e.memory_id >= u.memory_id
                                 -- An order that only the key has: the index on length would read all of the user's digests.
                                 ORDER BY e.memory_id LIMIT 1) AS f
             WHERE f.memory_id = u.memory_id))
@@ -2858,32 +2857,87 @@ BEGIN
 END
 $_gravity_memory_forget_derived$;
 
-COMMENT ON FUNCTION @extschema@._gravity_memory_forget_derived(text, uuid[]) IS
-    'Removes what recall reads of memories of one user.';
-REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_forget_derived(text, uuid[]) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@._gravity_memory_forget_derived(text[], uuid[]) IS
+    'Removes what recall reads of memories.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_forget_derived(text[], uuid[]) FROM PUBLIC;
 
 -- sql/derivation/_gravity_memory_note_recall_gaps.sql
 
--- _gravity_memory_note_recall_gaps(p_user_ids): notes users whose derived rows may be wrong; NULL stands for every user.
+-- _gravity_memory_note_recall_gaps(p_user_ids, p_only_missing): notes users whose derived rows may be wrong; NULL is everyone.
 --
 -- Until CALL gravity_memory_rebuild_recall() has worked the note off, recall looks at all of the user's memories: slower, and complete.
-CREATE FUNCTION @extschema@._gravity_memory_note_recall_gaps(p_user_ids text[])
+-- p_only_missing says that what is derived is right, and the rebuild has but to add what is not there; it holds only as long as nothing else
+-- is noted of the user.
+CREATE FUNCTION @extschema@._gravity_memory_note_recall_gaps(p_user_ids text[], p_only_missing boolean DEFAULT false)
 RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_note_recall_gaps$
     -- The time is renewed, so that a rebuild that is about to strike the user off sees that there is something new to do.
-    INSERT INTO @extschema@.memory_recall_gaps AS g (user_id, is_every_user, noted_at)
-    SELECT u.user_id, false, clock_timestamp()
+    INSERT INTO @extschema@.memory_recall_gaps AS g (user_id, is_every_user, noted_at, only_missing)
+    SELECT u.user_id, false, clock_timestamp(), p_only_missing
     FROM (SELECT DISTINCT i.user_id FROM unnest(p_user_ids) AS i (user_id) WHERE i.user_id IS NOT NULL ORDER BY i.user_id) AS u
     UNION ALL
-    SELECT '', true, clock_timestamp() WHERE p_user_ids IS NULL
-    ON CONFLICT (user_id, is_every_user) DO UPDATE SET noted_at = EXCLUDED.noted_at
+    SELECT '', true, clock_timestamp(), false WHERE p_user_ids IS NULL
+    ON CONFLICT (user_id, is_every_user) DO UPDATE
+        SET noted_at = EXCLUDED.noted_at, only_missing = g.only_missing AND EXCLUDED.only_missing
 $_gravity_memory_note_recall_gaps$;
 
-COMMENT ON FUNCTION @extschema@._gravity_memory_note_recall_gaps(text[]) IS
+COMMENT ON FUNCTION @extschema@._gravity_memory_note_recall_gaps(text[], boolean) IS
     'Notes users whose derived rows recall must not rely on.';
-REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_note_recall_gaps(text[]) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_note_recall_gaps(text[], boolean) FROM PUBLIC;
+
+-- sql/derivation/_gravity_memory_derive_or_note.sql
+
+-- _gravity_memory_derive_or_note(p_user_ids, p_memory_ids): derives what recall reads, and notes the users of whom some could not be.
+--
+-- A memory that the owner itself cannot see, or that a trigger removed again or gave to somebody else, is not derived; its user is
+-- noted in memory_recall_gaps, so that recall looks at the memories themselves. The arrays are of equal length: whose, and which.
+CREATE FUNCTION @extschema@._gravity_memory_derive_or_note(p_user_ids text[], p_memory_ids uuid[])
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_derive_or_note$
+BEGIN
+    IF @extschema@._gravity_memory_derive(p_user_ids, p_memory_ids) = cardinality(p_memory_ids) THEN
+        RETURN;
+    END IF;
+    PERFORM @extschema@._gravity_memory_note_recall_gaps(ARRAY(
+        SELECT u.user_id
+        FROM unnest(p_user_ids, p_memory_ids) AS u (user_id, id)
+        WHERE NOT EXISTS (SELECT FROM @extschema@.memory_digests AS d WHERE d.user_id = u.user_id AND d.memory_id = u.id)));
+END
+$_gravity_memory_derive_or_note$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_derive_or_note(text[], uuid[]) IS
+    'Writes what recall reads for memories, and notes the users of whom some could not be derived.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_derive_or_note(text[], uuid[]) FROM PUBLIC;
+
+-- sql/derivation/_gravity_memory_leaves_deriving.sql
+
+-- _gravity_memory_leaves_deriving(p_rows): whether an INSERT of so many rows leaves what recall reads to a rebuild.
+--
+-- Single rows never do, and the setting is not read for them: it would cost them a twentieth more.
+CREATE FUNCTION @extschema@._gravity_memory_leaves_deriving(p_rows bigint)
+RETURNS boolean
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_leaves_deriving$
+DECLARE
+    v_limit bigint;
+BEGIN
+    IF p_rows <= 1 THEN
+        RETURN false;
+    END IF;
+    v_limit := (@extschema@._gravity_memory_effective_settings() ->> 'derive_bulk_rows')::bigint;
+    RETURN v_limit > 0 AND p_rows > v_limit;
+END
+$_gravity_memory_leaves_deriving$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_leaves_deriving(bigint) IS
+    'Whether an INSERT of so many rows leaves what recall reads to gravity_memory_rebuild_recall().';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_leaves_deriving(bigint) FROM PUBLIC;
 
 -- sql/derivation/_gravity_memory_keep_derived.sql
 
@@ -2893,7 +2947,8 @@ REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_note_recall_gaps(text[]) 
 -- changed, whichever column the statement named: triggers of the application may set them too. Set differences stand where one
 -- would join on id: the plan is kept for the session, and a nested loop over two large transition tables would be quadratic.
 -- A memory that the owner itself cannot see (FORCE ROW LEVEL SECURITY) or that a trigger removed again leaves a note, as a fault does.
--- Users are handled one by one and in order, with plain statements, for the reasons given at trigger_arc_building().
+-- Nobody waits for anybody here: whoever writes a memory holds its row, and what is derived is the memory's own. An INSERT of more than
+-- derive_bulk_rows rows only notes its users; such INSERTs of the same users wait for each other.
 -- SECURITY DEFINER, because a writer may hold no more than SELECT and INSERT on gravity_map, and nobody but the owner reads or writes the
 -- derived tables. A fault is a WARNING: the memories stay as they were written, and the users are noted in memory_recall_gaps, so
 -- that recall does not rely on what is derived from their memories.
@@ -2909,73 +2964,78 @@ SET enable_mergejoin = off
 SET jit = off
 AS $_gravity_memory_keep_derived$
 DECLARE
-    v_user record;
+    -- Memories handled in one go: enough to make the cost of a statement small, few enough to fit into work_mem.
+    v_part_size CONSTANT integer := 1000;
+    v_part record;
     v_user_ids text[];
-    v_derived_ids uuid[];
 BEGIN
     BEGIN
         IF NOT @extschema@._gravity_memory_may_write_derived() THEN
             RETURN NULL;
         END IF;
         IF TG_OP = 'INSERT' THEN
-            FOR v_user IN
-                SELECT n.user_id::text AS user_id, array_agg(n.id) AS ids
-                FROM new_rows AS n
-                WHERE n.user_id IS NOT NULL
-                GROUP BY 1
-                ORDER BY 1
+            IF @extschema@._gravity_memory_leaves_deriving((SELECT count(*) FROM new_rows)) THEN
+                BEGIN
+                    PERFORM @extschema@._gravity_memory_note_recall_gaps(ARRAY(SELECT n.user_id::text FROM new_rows AS n), true);
+                    RETURN NULL;
+                EXCEPTION WHEN deadlock_detected OR lock_not_available THEN
+                    -- Another load notes the same users in another order: this one derives at once after all.
+                    NULL;
+                END;
+            END IF;
+            FOR v_part IN
+                SELECT array_agg(r.user_id ORDER BY r.number) AS user_ids, array_agg(r.id ORDER BY r.number) AS ids
+                FROM (SELECT n.user_id::text AS user_id, n.id, row_number() OVER () AS number
+                      FROM new_rows AS n
+                      WHERE n.user_id IS NOT NULL) AS r
+                GROUP BY r.number / v_part_size
             LOOP
                 -- An AFTER ROW trigger of the application that updates the new memory had it derived already.
-                v_derived_ids := ARRAY(
-                    SELECT u.id
-                    FROM unnest(v_user.ids) AS u (id)
-                    -- An order that only the key has, as in _gravity_memory_forget_derived().
-                    CROSS JOIN LATERAL (SELECT e.memory_id FROM @extschema@.memory_digests AS e
-                                        WHERE e.user_id = v_user.user_id AND e.memory_id >= u.id
-                                        ORDER BY e.memory_id LIMIT 1) AS d
-                    WHERE d.memory_id = u.id);
-                IF v_derived_ids <> '{}' THEN
-                    PERFORM @extschema@._gravity_memory_forget_derived(v_user.user_id, v_derived_ids);
+                IF EXISTS (SELECT
+                           FROM unnest(v_part.user_ids, v_part.ids) AS u (user_id, id)
+                           -- An order that only the key has, as in _gravity_memory_forget_derived().
+                           CROSS JOIN LATERAL (SELECT e.memory_id FROM @extschema@.memory_digests AS e
+                                               WHERE e.user_id = u.user_id AND e.memory_id >= u.id
+                                               ORDER BY e.memory_id LIMIT 1) AS d
+                           WHERE d.memory_id = u.id) THEN
+                    PERFORM @extschema@._gravity_memory_forget_derived(v_part.user_ids, v_part.ids);
                 END IF;
-                IF @extschema@._gravity_memory_derive(v_user.user_id, v_user.ids) < cardinality(v_user.ids) THEN
-                    PERFORM @extschema@._gravity_memory_note_recall_gaps(ARRAY[v_user.user_id]);
-                END IF;
+                PERFORM @extschema@._gravity_memory_derive_or_note(v_part.user_ids, v_part.ids);
             END LOOP;
         ELSIF TG_OP = 'DELETE' THEN
-            FOR v_user IN
-                SELECT o.user_id::text AS user_id, array_agg(o.id) AS ids
-                FROM old_rows AS o
-                WHERE o.user_id IS NOT NULL
-                GROUP BY 1
-                ORDER BY 1
+            FOR v_part IN
+                SELECT array_agg(r.user_id ORDER BY r.number) AS user_ids, array_agg(r.id ORDER BY r.number) AS ids
+                FROM (SELECT o.user_id::text AS user_id, o.id, row_number() OVER () AS number
+                      FROM old_rows AS o
+                      WHERE o.user_id IS NOT NULL) AS r
+                GROUP BY r.number / v_part_size
             LOOP
-                PERFORM @extschema@._gravity_memory_forget_derived(v_user.user_id, v_user.ids);
+                PERFORM @extschema@._gravity_memory_forget_derived(v_part.user_ids, v_part.ids);
             END LOOP;
         ELSIF TG_OP = 'TRUNCATE' THEN
             TRUNCATE @extschema@.memory_digests, @extschema@.memory_postings, @extschema@.memory_recall_gaps;
         ELSE
-            FOR v_user IN
-                SELECT c.user_id, array_agg(c.id) FILTER (WHERE NOT c.is_new) AS old_ids,
-                       array_agg(c.id) FILTER (WHERE c.is_new) AS new_ids
-                FROM (SELECT d.user_id::text AS user_id, d.id, false AS is_new
-                      FROM (SELECT o.user_id, o.id, o.content, o.created_at, o.embedding FROM old_rows AS o
-                            EXCEPT
-                            SELECT n.user_id, n.id, n.content, n.created_at, n.embedding FROM new_rows AS n) AS d
-                      UNION ALL
-                      SELECT e.user_id::text, e.id, true
-                      FROM (SELECT n.user_id, n.id, n.content, n.created_at, n.embedding FROM new_rows AS n
-                            EXCEPT
-                            SELECT o.user_id, o.id, o.content, o.created_at, o.embedding FROM old_rows AS o) AS e) AS c
-                WHERE c.user_id IS NOT NULL
-                GROUP BY c.user_id
-                ORDER BY c.user_id
+            -- What is old is forgotten before anything is derived: false sorts before true.
+            FOR v_part IN
+                SELECT r.is_new, array_agg(r.user_id ORDER BY r.number) AS user_ids, array_agg(r.id ORDER BY r.number) AS ids
+                FROM (SELECT c.user_id, c.id, c.is_new, row_number() OVER (PARTITION BY c.is_new) AS number
+                      FROM (SELECT d.user_id::text AS user_id, d.id, false AS is_new
+                            FROM (SELECT o.user_id, o.id, o.content, o.created_at, o.embedding FROM old_rows AS o
+                                  EXCEPT
+                                  SELECT n.user_id, n.id, n.content, n.created_at, n.embedding FROM new_rows AS n) AS d
+                            UNION ALL
+                            SELECT e.user_id::text, e.id, true
+                            FROM (SELECT n.user_id, n.id, n.content, n.created_at, n.embedding FROM new_rows AS n
+                                  EXCEPT
+                                  SELECT o.user_id, o.id, o.content, o.created_at, o.embedding FROM old_rows AS o) AS e) AS c
+                      WHERE c.user_id IS NOT NULL) AS r
+                GROUP BY r.is_new, r.number / v_part_size
+                ORDER BY r.is_new
             LOOP
-                IF v_user.old_ids IS NOT NULL THEN
-                    PERFORM @extschema@._gravity_memory_forget_derived(v_user.user_id, v_user.old_ids);
-                END IF;
-                IF v_user.new_ids IS NOT NULL
-                   AND @extschema@._gravity_memory_derive(v_user.user_id, v_user.new_ids) < cardinality(v_user.new_ids) THEN
-                    PERFORM @extschema@._gravity_memory_note_recall_gaps(ARRAY[v_user.user_id]);
+                IF v_part.is_new THEN
+                    PERFORM @extschema@._gravity_memory_derive_or_note(v_part.user_ids, v_part.ids);
+                ELSE
+                    PERFORM @extschema@._gravity_memory_forget_derived(v_part.user_ids, v_part.ids);
                 END IF;
             END LOOP;
         END IF;
@@ -3081,6 +3141,7 @@ SET jit = off
 AS $_gravity_memory_derive_memories$
 DECLARE
     v_locked uuid[];
+    v_user_ids text[];
 BEGIN
     IF p_wait THEN
         v_locked := ARRAY(SELECT m.id FROM @extschema@.gravity_map AS m
@@ -3092,13 +3153,14 @@ BEGIN
                           FOR SHARE SKIP LOCKED);
     END IF;
 
-    PERFORM @extschema@._gravity_memory_forget_derived(p_user_id, v_locked);
+    v_user_ids := array_fill(p_user_id, ARRAY[cardinality(v_locked)]);
+    PERFORM @extschema@._gravity_memory_forget_derived(v_user_ids, v_locked);
     BEGIN
-        PERFORM @extschema@._gravity_memory_derive(p_user_id, v_locked);
+        PERFORM @extschema@._gravity_memory_derive(v_user_ids, v_locked);
     EXCEPTION WHEN unique_violation THEN
         -- Postings whose digests were removed by hand: only a look at all postings finds them.
         DELETE FROM @extschema@.memory_postings AS p WHERE p.memory_id = ANY (v_locked);
-        PERFORM @extschema@._gravity_memory_derive(p_user_id, v_locked);
+        PERFORM @extschema@._gravity_memory_derive(v_user_ids, v_locked);
     END;
 
     RETURN ARRAY(
@@ -3168,7 +3230,7 @@ REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_begin_rebuild(integer, te
 -- _gravity_memory_next_recall_gap(p_after, p_user_id): the next user of whom a rebuild has to make the derived rows anew.
 --
 -- In the order of user_id, after p_after (NULL: from the start), and only p_user_id when that is given. Returns one row, or none at the end:
--- the user, when it was noted, and the ids of all of its memories.
+-- the user, when it was noted, and the ids of all of its memories, or of those of which nothing is derived where nothing else is amiss.
 CREATE FUNCTION @extschema@._gravity_memory_next_recall_gap(p_after text, p_user_id text)
 RETURNS TABLE (user_id text, noted_at timestamptz, memory_ids uuid[])
 LANGUAGE plpgsql
@@ -3178,8 +3240,13 @@ AS $_gravity_memory_next_recall_gap$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT n.user_id, n.noted_at, ARRAY(SELECT m.id FROM @extschema@.gravity_map AS m WHERE m.user_id = n.user_id)
-    FROM (SELECT g.user_id, g.noted_at
+    SELECT n.user_id, n.noted_at, ARRAY(
+               SELECT m.id
+               FROM @extschema@.gravity_map AS m
+               WHERE m.user_id = n.user_id
+                 AND NOT (n.only_missing AND EXISTS (
+                     SELECT FROM @extschema@.memory_digests AS d WHERE d.user_id = n.user_id AND d.memory_id = m.id)))
+    FROM (SELECT g.user_id, g.noted_at, g.only_missing
           FROM @extschema@.memory_recall_gaps AS g
           WHERE NOT g.is_every_user
             AND (p_after IS NULL OR g.user_id > p_after)
@@ -3208,6 +3275,8 @@ RETURNS record
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_derive_batch$
+DECLARE
+    v_orphans uuid[];
 BEGIN
     is_finished := false;
     IF p_done < cardinality(p_memory_ids) THEN
@@ -3222,11 +3291,12 @@ BEGIN
         RETURN;
     END IF;
 
-    PERFORM @extschema@._gravity_memory_forget_derived(p_user_id, ARRAY(
+    v_orphans := ARRAY(
         SELECT d.memory_id
         FROM @extschema@.memory_digests AS d
         WHERE d.user_id = p_user_id
-          AND NOT EXISTS (SELECT FROM @extschema@.gravity_map AS m WHERE m.id = d.memory_id AND m.user_id = p_user_id)));
+          AND NOT EXISTS (SELECT FROM @extschema@.gravity_map AS m WHERE m.id = d.memory_id AND m.user_id = p_user_id));
+    PERFORM @extschema@._gravity_memory_forget_derived(array_fill(p_user_id, ARRAY[cardinality(v_orphans)]), v_orphans);
     DELETE FROM @extschema@.memory_recall_gaps AS g
     WHERE g.user_id = p_user_id AND NOT g.is_every_user AND g.noted_at = p_noted_at;
     is_finished := true;
@@ -3324,7 +3394,8 @@ BEGIN
         FROM @extschema@.memory_recall_gaps AS g
         CROSS JOIN LATERAL @extschema@._gravity_memory_next_recall_gap(NULL, g.user_id) AS n
     LOOP
-        PERFORM @extschema@._gravity_memory_derive(v_gap.user_id, v_gap.memory_ids);
+        PERFORM @extschema@._gravity_memory_derive(
+            array_fill(v_gap.user_id, ARRAY[cardinality(v_gap.memory_ids)]), v_gap.memory_ids);
     END LOOP;
     DELETE FROM @extschema@.memory_recall_gaps;
 END
@@ -5235,6 +5306,1155 @@ $gravity_memory_teardown$;
 COMMENT ON FUNCTION @extschema@.gravity_memory_teardown() IS
     'Removes the triggers and jobs and keeps all tables and rows; returns one row per thing it removed.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_teardown() FROM PUBLIC;
+
+-- sql/monitoring/gravity_memory_slow_queries.sql
+
+-- gravity_memory_slow_queries(p_limit): the slowest statements that touch our tables or functions, by pg_stat_statements.
+--
+-- The query of the specification's section on monitoring, for this database alone, and for all our tables and functions. Returns query,
+-- calls, mean_exec_time, max_exec_time and total_exec_time in milliseconds, and rows, the slowest mean first; as in the view, one row per
+-- statement and role. Who is no member of pg_read_all_stats sees the statements of roles that it is a member of.
+-- Errors: 22023 unless p_limit is at least 1; 55000 when pg_stat_statements is not installed in this database, not preloaded, or older
+-- than 1.8, with a HINT that says what to do; 42501 where pg_stat_statements is closed to the caller.
+CREATE FUNCTION @extschema@.gravity_memory_slow_queries(p_limit integer DEFAULT 10)
+RETURNS TABLE (query text, calls bigint, mean_exec_time double precision, max_exec_time double precision, total_exec_time double precision,
+               rows bigint)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+AS $gravity_memory_slow_queries$
+DECLARE
+    v_schema CONSTANT name := (SELECT n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+                               WHERE e.extname = 'pg_stat_statements');
+    v_names text;
+    v_found jsonb;
+    v_detail text;
+BEGIN
+    IF p_limit IS NULL OR p_limit < 1 THEN
+        RAISE EXCEPTION 'gravity_memory_slow_queries(): p_limit must be at least 1, not %', COALESCE(p_limit::text, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'It is how many statements are returned: 10 when left out.';
+    END IF;
+    IF v_schema IS NULL THEN
+        RAISE EXCEPTION 'pg_stat_statements is not installed in database %', current_database()
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'Add pg_stat_statements to shared_preload_libraries and restart the server; then, in this database, run '
+                         'CREATE EXTENSION pg_stat_statements. It is one of PostgreSQL''s contrib modules.';
+    END IF;
+
+    -- Names of ours as whole words: gravity_map is no gravity_mapping.
+    SELECT '\m(' || string_agg(o.name, '|') || ')\M' INTO v_names
+    FROM (SELECT t.table_name AS name FROM @extschema@._gravity_memory_table_catalogue() AS t
+          UNION
+          SELECT p.proname::text
+          FROM pg_proc AS p
+          JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+          JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+          WHERE e.extname = 'gravity_memory') AS o;
+    EXECUTE format(
+        'SELECT jsonb_agg(to_jsonb(f)) FROM ('
+        'SELECT s.query, s.calls, s.mean_exec_time, s.max_exec_time, s.total_exec_time, s.rows FROM %I.pg_stat_statements AS s'
+        ' WHERE s.dbid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()) AND s.query ~* $1'
+        ' ORDER BY s.mean_exec_time DESC, s.query LIMIT $2) AS f', v_schema)
+        INTO v_found USING v_names, p_limit;
+    RETURN QUERY
+    SELECT f.query, f.calls, f.mean_exec_time, f.max_exec_time, f.total_exec_time, f.rows
+    FROM jsonb_to_recordset(v_found) AS f (query text, calls bigint, mean_exec_time double precision, max_exec_time double precision,
+                                           total_exec_time double precision, rows bigint)
+    ORDER BY f.mean_exec_time DESC, f.query;
+EXCEPTION
+    WHEN undefined_column OR undefined_table THEN
+        GET STACKED DIAGNOSTICS v_detail = MESSAGE_TEXT;
+        RAISE EXCEPTION 'pg_stat_statements is older than 1.8 in database %', current_database()
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = v_detail, HINT = 'Run ALTER EXTENSION pg_stat_statements UPDATE.';
+    WHEN object_not_in_prerequisite_state THEN
+        IF v_schema IS NULL THEN
+            RAISE;
+        END IF;
+        GET STACKED DIAGNOSTICS v_detail = MESSAGE_TEXT;
+        RAISE EXCEPTION 'pg_stat_statements is installed, and not loaded'
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = v_detail,
+                  HINT = 'Add pg_stat_statements to shared_preload_libraries and restart the server.';
+END
+$gravity_memory_slow_queries$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_slow_queries(integer) IS
+    'The slowest statements that touch the tables or functions of gravity_memory, by pg_stat_statements.';
+
+-- sql/monitoring/gravity_memory_index_usage.sql
+
+-- gravity_memory_index_usage(): how much each index of our tables is used, what it is for and what it takes.
+--
+-- Returns one row per index, those of the application's own included, most used first: table and index, scans, the time of the last one
+-- (NULL on PostgreSQL 15, which does not keep it), index entries read and rows fetched by them, size in bytes; never_used_since, when
+-- there was no scan: since when that is known, which is when the counters of this database or of the server were last reset or lost in a
+-- crash, or when the index was made, if that is later; whether it is in gravity_memory_index_catalogue() and in the specification; serves: the
+-- catalogue's query, or the constraint that the index keeps, which needs it whatever its scans; and whether it is valid.
+-- An index of a partitioned table is one row, the sum of its partitions'. Counters are of this server: a replica counts its own.
+-- Errors: 55000 when none of our tables is there.
+CREATE FUNCTION @extschema@.gravity_memory_index_usage()
+RETURNS TABLE (table_name text, index_name text, scans bigint, last_scan timestamptz, tuples_read bigint, tuples_fetched bigint,
+               size_bytes bigint, never_used_since timestamptz, in_catalogue boolean, in_spec boolean, serves text, is_valid boolean)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $gravity_memory_index_usage$
+DECLARE
+    v_counting_since timestamptz;
+BEGIN
+    IF NOT EXISTS (SELECT FROM @extschema@._gravity_memory_table_catalogue() AS t
+                   WHERE to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name)) IS NOT NULL) THEN
+        RAISE EXCEPTION 'the tables of gravity_memory do not exist'
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'Run SELECT * FROM @extschema@.gravity_memory_setup() first.';
+    END IF;
+    -- A database whose counters were never reset says NULL; what the whole server counts began no later than they did.
+    v_counting_since := GREATEST(
+        (SELECT d.stats_reset FROM pg_stat_database AS d WHERE d.datname = current_database()),
+        (SELECT LEAST(b.stats_reset, w.stats_reset, a.stats_reset) FROM pg_stat_bgwriter AS b, pg_stat_wal AS w, pg_stat_archiver AS a));
+
+    RETURN QUERY
+    SELECT t.relname::text, k.relname::text, u.scans, u.last_scan, u.tuples_read, u.tuples_fetched, u.size_bytes,
+           CASE WHEN u.scans = 0 THEN v_counting_since END,
+           c.index_name IS NOT NULL, COALESCE(c.in_spec, false), COALESCE(c.serves, pg_get_constraintdef(q.oid)), i.indisvalid
+    FROM @extschema@._gravity_memory_table_catalogue() AS o
+    CROSS JOIN LATERAL (SELECT to_regclass(@extschema@._gravity_memory_qualified_name(o.table_name)) AS oid) AS n
+    JOIN pg_class AS t ON t.oid = n.oid OR t.oid IN (SELECT p.relid FROM pg_partition_tree(n.oid) AS p)
+    JOIN pg_index AS i ON i.indrelid = t.oid
+    JOIN pg_class AS k ON k.oid = i.indexrelid AND NOT k.relispartition
+    CROSS JOIN LATERAL (
+        -- to_jsonb(): last_idx_scan is not in PostgreSQL 15, and naming it would be an error there.
+        SELECT COALESCE(sum(s.idx_scan), 0)::bigint AS scans, max((to_jsonb(s) ->> 'last_idx_scan')::timestamptz) AS last_scan,
+               COALESCE(sum(s.idx_tup_read), 0)::bigint AS tuples_read, COALESCE(sum(s.idx_tup_fetch), 0)::bigint AS tuples_fetched,
+               COALESCE(sum(pg_relation_size(s.indexrelid)), 0)::bigint AS size_bytes
+        FROM pg_stat_all_indexes AS s
+        WHERE s.indexrelid = k.oid OR s.indexrelid IN (SELECT p.relid FROM pg_partition_tree(k.oid) AS p)
+    ) AS u
+    LEFT JOIN @extschema@.gravity_memory_index_catalogue() AS c ON c.index_name = k.relname AND c.table_name = t.relname
+    LEFT JOIN pg_constraint AS q ON q.conindid = k.oid AND q.contype IN ('p', 'u', 'x')
+    ORDER BY u.scans DESC, t.relname, k.relname;
+END
+$gravity_memory_index_usage$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_index_usage() IS
+    'How much each index of the tables of gravity_memory is used, since when never, what it serves and how large it is.';
+
+-- sql/monitoring/_gravity_memory_table_counts.sql
+
+-- _gravity_memory_table_counts(p_table_name, p_user_id): what gravity_memory_stats() counts in one table.
+--
+-- gravity_map is read once: the rows are grouped by all that is counted, in an aggregate that parallel workers can share, and the groups,
+-- which are few, are added up by each. How many users there are is another pass, over an index; a count of distinct values would
+-- sort the table.
+CREATE FUNCTION @extschema@._gravity_memory_table_counts(p_table_name text, p_user_id text)
+RETURNS TABLE (category text, name text, value numeric)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+-- With a user the plan uses an index on user_id, without one it must not.
+SET plan_cache_mode = force_custom_plan
+AS $_gravity_memory_table_counts$
+BEGIN
+    CASE p_table_name
+        WHEN 'gravity_map' THEN
+            RETURN QUERY
+            WITH kinds AS MATERIALIZED (
+                SELECT m.emotion_type::text AS emotion, m.temporal_type::text AS temporal, m.meta_tags AS tags, count(*) AS memories,
+                       count(m.embedding) AS embedded, count(*) FILTER (WHERE m.identity_anchor) AS anchors,
+                       count(*) FILTER (WHERE m.created_at > now() - interval '1 day') AS day,
+                       count(*) FILTER (WHERE m.created_at > now() - interval '7 days') AS week,
+                       count(*) FILTER (WHERE m.created_at > now() - interval '30 days') AS month
+                FROM @extschema@.gravity_map AS m
+                WHERE p_user_id IS NULL OR m.user_id = p_user_id
+                GROUP BY m.emotion_type, m.temporal_type, m.meta_tags
+            )
+            SELECT v.category, v.name, v.value
+            FROM (SELECT COALESCE(sum(k.memories), 0) AS memories, COALESCE(sum(k.embedded), 0) AS embedded,
+                         COALESCE(sum(k.anchors), 0) AS anchors, COALESCE(sum(k.day), 0) AS day, COALESCE(sum(k.week), 0) AS week,
+                         COALESCE(sum(k.month), 0) AS month
+                  FROM kinds AS k) AS t
+            CROSS JOIN LATERAL (VALUES
+                ('total', 'memories', t.memories), ('total', 'with embedding', t.embedded), ('total', 'identity anchors', t.anchors),
+                ('growth', 'last day', t.day), ('growth', 'last 7 days', t.week), ('growth', 'last 30 days', t.month)
+            ) AS v (category, name, value)
+            UNION ALL
+            (SELECT 'tag', l.tag, sum(k.memories) AS memories
+             FROM kinds AS k
+             LEFT JOIN LATERAL (SELECT DISTINCT u.tag FROM unnest(k.tags) AS u (tag)) AS l ON true
+             GROUP BY l.tag ORDER BY memories DESC, l.tag)
+            UNION ALL
+            (SELECT 'emotion', k.emotion, sum(k.memories) AS memories FROM kinds AS k GROUP BY k.emotion ORDER BY memories DESC, k.emotion)
+            UNION ALL
+            (SELECT 'temporal_type', k.temporal, sum(k.memories) AS memories
+             FROM kinds AS k GROUP BY k.temporal ORDER BY memories DESC, k.temporal);
+            IF p_user_id IS NULL THEN
+                RETURN QUERY SELECT 'total', 'users', count(*)::numeric FROM (SELECT m.user_id FROM @extschema@.gravity_map AS m
+                                                                              GROUP BY m.user_id) AS u;
+            END IF;
+        WHEN 'memory_arcs' THEN
+            RETURN QUERY
+            WITH stages AS MATERIALIZED (
+                SELECT a.evolution_stage::text AS stage, count(*)::numeric AS arcs
+                FROM @extschema@.memory_arcs AS a
+                WHERE p_user_id IS NULL OR a.user_id = p_user_id
+                GROUP BY a.evolution_stage
+            )
+            SELECT 'total', 'arcs', COALESCE(sum(s.arcs), 0) FROM stages AS s
+            UNION ALL
+            (SELECT 'arc_stage', s.stage, s.arcs FROM stages AS s ORDER BY s.arcs DESC, s.stage);
+        WHEN 'memory_arc_associations' THEN
+            RETURN QUERY
+            SELECT 'total', 'arc members', count(*)::numeric
+            FROM @extschema@.memory_arc_associations AS l
+            -- Links that were made by hand may lack their user.
+            WHERE p_user_id IS NULL OR l.arc_id IN (SELECT a.id FROM @extschema@.memory_arcs AS a WHERE a.user_id = p_user_id);
+        WHEN 'consciousness_cache' THEN
+            RETURN QUERY
+            SELECT 'cache', v.name, v.value
+            FROM (SELECT count(*)::numeric AS entries, count(*) FILTER (WHERE c.created_at < now() - s.retention)::numeric AS expired,
+                         COALESCE(sum(c.accessed_count), 0)::numeric AS hits
+                  FROM @extschema@.consciousness_cache AS c
+                  CROSS JOIN (SELECT (@extschema@._gravity_memory_effective_settings() ->> 'cache_retention')::interval AS retention) AS s
+                  WHERE p_user_id IS NULL OR c.user_id = p_user_id) AS t
+            CROSS JOIN LATERAL (VALUES ('entries', t.entries), ('expired', t.expired), ('hits', t.hits)) AS v (name, value);
+        WHEN 'active_sessions' THEN
+            RETURN QUERY
+            SELECT 'total', 'sessions', count(*)::numeric
+            FROM @extschema@.active_sessions AS s WHERE p_user_id IS NULL OR s.user_id = p_user_id;
+        WHEN 'pattern_matrix' THEN
+            RETURN QUERY
+            SELECT 'total', 'patterns', count(*)::numeric
+            FROM @extschema@.pattern_matrix AS m WHERE p_user_id IS NULL OR m.user_id = p_user_id;
+        WHEN 'memory_digests' THEN
+            RETURN QUERY
+            SELECT 'derived', v.name, v.value
+            FROM (SELECT count(*)::numeric AS digests, COALESCE(sum(cardinality(d.term_keys)), 0)::numeric AS postings
+                  FROM @extschema@.memory_digests AS d WHERE p_user_id IS NULL OR d.user_id = p_user_id) AS t
+            CROSS JOIN LATERAL (VALUES ('digests', t.digests), ('postings', t.postings)) AS v (name, value);
+        WHEN 'memory_recall_gaps' THEN
+            RETURN QUERY
+            SELECT 'derived', v.name, v.value
+            FROM (SELECT count(*) FILTER (WHERE NOT g.is_every_user AND (p_user_id IS NULL OR g.user_id = p_user_id))::numeric AS gaps,
+                         count(*) FILTER (WHERE g.is_every_user)::numeric AS gaps_of_everyone
+                  FROM @extschema@.memory_recall_gaps AS g) AS t
+            CROSS JOIN LATERAL (VALUES ('gaps', t.gaps), ('gaps of everyone', t.gaps_of_everyone)) AS v (name, value);
+        WHEN 'notifications' THEN
+            RETURN QUERY
+            SELECT 'notifications', v.name, v.value
+            FROM (VALUES ('queue usage', pg_notification_queue_usage()::numeric),
+                         ('queue limit', (@extschema@._gravity_memory_effective_settings() ->> 'notify_queue_limit')::numeric))
+                 AS v (name, value);
+    END CASE;
+END
+$_gravity_memory_table_counts$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_table_counts(text, text) IS
+    'What gravity_memory_stats() counts in one table.';
+
+-- sql/monitoring/gravity_memory_stats.sql
+
+-- gravity_memory_stats(p_user_id): how many memories there are, of what kind, how fast they grow, and how full cache and queue are.
+--
+-- For one user, or for everybody with NULL (the default). Returns rows (category, name, value):
+--   total      memories, with embedding, identity anchors, users (of everybody only), arcs, arc members, sessions, patterns
+--   growth     memories created within the last day, 7 days, 30 days
+--   tag, emotion, temporal_type   memories by each value; name is NULL for those that have none. A memory counts under each of its tags
+--   arc_stage  arcs by stage
+--   cache      entries; expired, which are older than cache_retention; hits, the sum of accessed_count
+--   derived    digests, postings, gaps (users of whom recall reads all memories), gaps of everyone (1 while that is noted of all)
+--   notifications   queue usage and queue limit, shares from 0 to 1; the same for every user
+--   not counted     a table that is missing or that the caller may not read; value is NULL
+-- Runs with the caller's rights, and counts what the caller may SELECT: under row security, the caller's own rows. For everybody it reads
+-- gravity_map once from end to end, an index on user_id once, and the smaller tables and memory_digests once each, with parallel
+-- workers where the server has them: some seconds for millions of memories. For one user it reads that user's rows.
+-- Errors: 55000 when gravity_map does not exist.
+CREATE FUNCTION @extschema@.gravity_memory_stats(p_user_id text DEFAULT NULL)
+RETURNS TABLE (category text, name text, value numeric)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $gravity_memory_stats$
+DECLARE
+    v_table_name text;
+BEGIN
+    IF to_regclass(@extschema@._gravity_memory_qualified_name('gravity_map')) IS NULL THEN
+        RAISE EXCEPTION 'the table gravity_map does not exist'
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'Run SELECT * FROM @extschema@.gravity_memory_setup() first.';
+    END IF;
+    FOREACH v_table_name IN ARRAY ARRAY['gravity_map', 'memory_arcs', 'memory_arc_associations', 'consciousness_cache',
+                                        'active_sessions', 'pattern_matrix', 'memory_digests', 'memory_recall_gaps', 'notifications'] LOOP
+        BEGIN
+            RETURN QUERY SELECT c.category, c.name, c.value FROM @extschema@._gravity_memory_table_counts(v_table_name, p_user_id) AS c;
+        EXCEPTION WHEN insufficient_privilege OR undefined_table OR undefined_column THEN
+            RETURN QUERY SELECT 'not counted', v_table_name, NULL::numeric;
+        END;
+    END LOOP;
+END
+$gravity_memory_stats$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_stats(text) IS
+    'Counts of memories, arcs, cache and derived rows, of one user or of everybody, as far as the caller may read them.';
+
+-- sql/monitoring/_gravity_memory_table_findings.sql
+
+-- _gravity_memory_table_findings(): what is wrong with the tables themselves, for gravity_memory_check().
+--
+-- Missing tables and columns, what keeps setup from adopting a table, derived tables that are open or have triggers of others, tables
+-- that pg_dump would leave out, and autovacuum switched off. Read from the catalogues; one row of gravity_map is read where its
+-- embeddings have no fixed dimension, to know which one to give them.
+CREATE FUNCTION @extschema@._gravity_memory_table_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
+AS $_gravity_memory_table_findings$
+DECLARE
+    v_setup CONSTANT text := 'SELECT * FROM ' || @extschema@._gravity_memory_qualified_name('gravity_memory_setup') || '()';
+    v_memories CONSTANT regclass := to_regclass(@extschema@._gravity_memory_qualified_name('gravity_map'));
+    v_dimensions integer;
+    v_has_embedding boolean := false;
+BEGIN
+    RETURN QUERY
+    SELECT 'error', 'missing_table', t.table_name, format('The table %I does not exist.', t.table_name), v_setup
+    FROM @extschema@._gravity_memory_table_catalogue() AS t
+    WHERE to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name)) IS NULL;
+
+    -- A column that setup cannot add is among the mismatches below.
+    RETURN QUERY
+    SELECT 'error', 'missing_column', c.table_name || '.' || c.column_name,
+           format('The column %I of %I does not exist.', c.column_name, c.table_name), v_setup
+    FROM @extschema@._gravity_memory_column_catalogue() AS c
+    JOIN pg_class AS k ON k.oid = to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name)) AND k.relkind IN ('r', 'p')
+    WHERE NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = k.oid AND a.attname = c.column_name AND NOT a.attisdropped)
+      AND c.modifiers <> 'NOT NULL' AND c.modifiers NOT LIKE '%gen_random_uuid()%';
+
+    -- Its owner may have changed a table since it was adopted. Where the line ends in a statement, that is what mends it.
+    RETURN QUERY
+    SELECT 'error', 'table_mismatch', COALESCE(substring(m.line FROM '^the (?:foreign key|name) (\S+)'), split_part(m.line, ' ', 1)),
+           'Setup cannot adopt it: ' || m.line || '.',
+           replace(substring(m.line FROM ': (ALTER TABLE .*)$'), 'ALTER TABLE ', 'ALTER TABLE @extschema@.')
+    FROM @extschema@._gravity_memory_adoption_mismatches() AS m (line)
+    WHERE m.line !~ '^gravity_map\.embedding has no dimensions';
+
+    SELECT a.atttypmod, true INTO v_dimensions, v_has_embedding
+    FROM pg_attribute AS a
+    JOIN pg_type AS t ON t.oid = a.atttypid
+    WHERE a.attrelid = v_memories AND a.attname = 'embedding' AND NOT a.attisdropped AND t.typname = 'vector';
+    IF v_has_embedding AND v_dimensions < 1 THEN
+        IF has_column_privilege(v_memories, 'embedding', 'SELECT') THEN
+            EXECUTE format('SELECT %I.vector_dims(m.embedding) FROM %s AS m WHERE m.embedding IS NOT NULL LIMIT 1',
+                           @extschema@._gravity_memory_vector_schema(), @extschema@._gravity_memory_qualified_name('gravity_map'))
+                INTO v_dimensions;
+        END IF;
+        IF v_dimensions IS NULL OR v_dimensions < 1 THEN
+            v_dimensions := @extschema@._gravity_memory_embedding_dimensions();
+        END IF;
+        RETURN QUERY
+        SELECT 'error', 'embedding_without_dimension', 'gravity_map.embedding',
+               'The embeddings have no fixed dimension: pgvector indexes no such column, and vectors of another length fail searches.',
+               format('ALTER TABLE %s ALTER COLUMN embedding TYPE %I.vector(%s)', @extschema@._gravity_memory_qualified_name('gravity_map'),
+                      @extschema@._gravity_memory_vector_schema(), v_dimensions);
+    END IF;
+
+    RETURN QUERY
+    SELECT 'error', 'open_derived_table', t.table_name,
+           format('Row security is off on %I: whoever was granted it reads what is derived from every memory.', t.table_name),
+           format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', n.name)
+    FROM @extschema@._gravity_memory_table_catalogue() AS t
+    CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(t.table_name) AS name) AS n
+    JOIN pg_class AS k ON k.oid = to_regclass(n.name)
+    WHERE t.is_derived AND NOT k.relrowsecurity;
+
+    RETURN QUERY
+    SELECT 'error', 'foreign_trigger', format('%I on %I', g.tgname, t.table_name),
+           format('The derived table %I has a trigger that is not ours: setup stops at it, and what is derived may be wrong.', t.table_name),
+           format('DROP TRIGGER %I ON %s', g.tgname, n.name)
+    FROM @extschema@._gravity_memory_table_catalogue() AS t
+    CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(t.table_name) AS name) AS n
+    JOIN pg_trigger AS g ON g.tgrelid = to_regclass(n.name) AND NOT g.tgisinternal
+    WHERE t.is_derived;
+
+    RETURN QUERY
+    SELECT 'error', 'table_in_extension', t.table_name,
+           format('%I is a member of the extension: pg_dump leaves its rows out, and DROP EXTENSION drops it.', t.table_name),
+           'ALTER EXTENSION gravity_memory DROP TABLE ' || n.name
+    FROM @extschema@._gravity_memory_table_catalogue() AS t
+    CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(t.table_name) AS name) AS n
+    JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = to_regclass(n.name) AND d.deptype = 'e'
+    JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid AND e.extname = 'gravity_memory';
+
+    -- The TOAST table, where embeddings and long contents are, has a switch of its own.
+    RETURN QUERY
+    SELECT 'warning', 'autovacuum_disabled', k.oid::regclass::text,
+           format('Autovacuum is switched off for %s: statistics grow stale, dead rows stay, and index-only scans read the table.',
+                  w.which || k.oid::regclass),
+           format('ALTER TABLE %s RESET (%s)', k.oid::regclass, w.parameter)
+    FROM @extschema@._gravity_memory_table_catalogue() AS t
+    CROSS JOIN LATERAL (SELECT to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name)) AS oid) AS n
+    JOIN pg_class AS k ON k.relkind = 'r' AND (k.oid = n.oid OR k.oid IN (SELECT p.relid FROM pg_partition_tree(n.oid) AS p))
+    CROSS JOIN LATERAL (VALUES ('', 'autovacuum_enabled', k.oid), ('the TOAST table of ', 'toast.autovacuum_enabled', k.reltoastrelid))
+         AS w (which, parameter, relation)
+    JOIN pg_class AS o ON o.oid = w.relation
+    CROSS JOIN LATERAL pg_options_to_table(o.reloptions) AS r
+    WHERE r.option_name = 'autovacuum_enabled' AND NOT r.option_value::boolean;
+END
+$_gravity_memory_table_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_table_findings() IS
+    'Findings of gravity_memory_check() about tables and columns.';
+
+-- sql/monitoring/_gravity_memory_owner_findings.sql
+
+-- _gravity_memory_owner_findings(): who owns what, where that keeps our functions from working, for gravity_memory_check().
+--
+-- The SECURITY DEFINER functions write the arcs and what is derived: they should belong to the owner of gravity_map, which
+-- setup sees to, and need the privileges. Adopted tables keep the owner they had; whoever owns the extension must be able to alter them.
+CREATE FUNCTION @extschema@._gravity_memory_owner_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
+AS $_gravity_memory_owner_findings$
+DECLARE
+    v_owner CONSTANT oid := (SELECT c.relowner FROM pg_class AS c
+                             WHERE c.oid = to_regclass(@extschema@._gravity_memory_qualified_name('gravity_map')));
+    v_written CONSTANT text[] := ARRAY['memory_arcs', 'memory_arc_associations', 'memory_arc_locks',
+                                       'memory_digests', 'memory_postings', 'memory_recall_gaps'];
+BEGIN
+    IF v_owner IS NULL THEN
+        RETURN;
+    END IF;
+
+    RETURN QUERY
+    SELECT 'warning', 'function_owner', f.signature,
+           format('It runs with the rights of %I and writes tables of %I, the owner of gravity_map: arcs and derived rows are kept only '
+                  'while nobody else''s code is attached to those tables, and searches read all memories.',
+                  pg_get_userbyid(f.proowner), pg_get_userbyid(v_owner)),
+           'SELECT * FROM ' || @extschema@._gravity_memory_qualified_name('gravity_memory_setup') || '()'
+    FROM (SELECT p.oid::regprocedure::text AS signature, p.proowner
+          FROM pg_proc AS p
+          JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+          JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+          WHERE e.extname = 'gravity_memory' AND p.prosecdef AND p.proowner <> v_owner) AS f;
+
+    RETURN QUERY
+    SELECT 'warning', 'table_owner', t.table_name,
+           format('%I belongs to %I, and gravity_map to %I, with whose rights our functions use both.', t.table_name,
+                  pg_get_userbyid(c.relowner), pg_get_userbyid(v_owner)),
+           format('ALTER TABLE %s OWNER TO %I', n.name, pg_get_userbyid(v_owner))
+    FROM unnest(v_written || 'gravity_memory_settings'::text) AS t (table_name)
+    CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(t.table_name) AS name) AS n
+    JOIN pg_class AS c ON c.oid = to_regclass(n.name)
+    WHERE c.relowner <> v_owner;
+
+    RETURN QUERY
+    SELECT 'error', 'missing_privilege', t.table_name,
+           format('%I, with whose rights arcs and derived rows are written, lacks %s on %I.', pg_get_userbyid(v_owner),
+                  string_agg(p.privilege, ', ' ORDER BY p.ordinality), t.table_name),
+           format('GRANT %s ON %s TO %I', string_agg(p.privilege, ', ' ORDER BY p.ordinality), n.name, pg_get_userbyid(v_owner))
+    FROM (SELECT w.name AS table_name, '{SELECT,INSERT,UPDATE,DELETE}'::text[] AS privileges FROM unnest(v_written) AS w (name)
+          UNION ALL
+          SELECT 'gravity_map', '{SELECT}'
+          UNION ALL
+          SELECT 'gravity_memory_settings', '{SELECT}') AS t
+    CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(t.table_name) AS name) AS n
+    CROSS JOIN LATERAL unnest(t.privileges) WITH ORDINALITY AS p (privilege, ordinality)
+    WHERE to_regclass(n.name) IS NOT NULL AND NOT has_table_privilege(v_owner, to_regclass(n.name), p.privilege)
+    GROUP BY t.table_name, n.name;
+
+    RETURN QUERY
+    SELECT 'error', 'forced_row_security', t.table_name,
+           format('Row security is forced on the owner of %I, and the table has no policy: what is derived can be neither written nor read.',
+                  t.table_name),
+           format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', n.name)
+    FROM @extschema@._gravity_memory_table_catalogue() AS t
+    CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(t.table_name) AS name) AS n
+    JOIN pg_class AS c ON c.oid = to_regclass(n.name)
+    JOIN pg_roles AS r ON r.oid = v_owner
+    WHERE t.is_derived AND c.relrowsecurity AND c.relforcerowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls;
+
+    RETURN QUERY
+    SELECT 'warning', 'extension_owner', 'gravity_memory',
+           format('The extension belongs to %I, who may not alter the tables of %I: its setup and its updates will fail.',
+                  pg_get_userbyid(e.extowner), pg_get_userbyid(v_owner)),
+           format('GRANT %I TO %I', pg_get_userbyid(v_owner), pg_get_userbyid(e.extowner))
+    FROM pg_extension AS e
+    WHERE e.extname = 'gravity_memory' AND NOT pg_has_role(e.extowner, v_owner, 'USAGE');
+END
+$_gravity_memory_owner_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_owner_findings() IS
+    'Findings of gravity_memory_check() about owners and privileges.';
+
+-- sql/monitoring/_gravity_memory_trigger_findings.sql
+
+-- _gravity_memory_trigger_findings(): triggers that are missing, switched off or not as setup makes them, for gravity_memory_check().
+--
+-- ENABLE REPLICA is off for every ordinary session; ENABLE ALWAYS is on. Setup replaces a trigger that was changed and leaves one that was
+-- switched off.
+CREATE FUNCTION @extschema@._gravity_memory_trigger_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
+AS $_gravity_memory_trigger_findings$
+    SELECT 'error', f.finding, c.trigger_name || ' on ' || c.table_name, f.problem, f.remedy
+    FROM @extschema@._gravity_memory_trigger_catalogue() AS c
+    CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(c.table_name) AS name) AS n
+    LEFT JOIN pg_trigger AS t ON t.tgrelid = to_regclass(n.name) AND t.tgname = c.trigger_name
+    CROSS JOIN LATERAL (SELECT 'SELECT * FROM ' || @extschema@._gravity_memory_qualified_name('gravity_memory_setup') || '()' AS call) AS s
+    CROSS JOIN LATERAL (
+        VALUES ('missing_trigger', 'The trigger does not exist.', s.call, t.oid IS NULL),
+               ('changed_trigger', 'The trigger is not as setup makes it, but: ' || pg_get_triggerdef(t.oid), s.call,
+                pg_get_triggerdef(t.oid) <> c.definition),
+               ('disabled_trigger',
+                CASE WHEN c.definition ~ '_gravity_memory_keep_derived\(\)$'
+                     THEN 'The trigger is switched off: of memories written meanwhile nothing is derived. When it is on again, CALL '
+                          || @extschema@._gravity_memory_qualified_name('gravity_memory_rebuild_recall') || '(p_everything => true).'
+                     ELSE 'The trigger is switched off.' END,
+                format('ALTER TABLE %s ENABLE TRIGGER %I', n.name, c.trigger_name), t.tgenabled IN ('D', 'R'))
+    ) AS f (finding, problem, remedy, applies)
+    WHERE f.applies AND to_regclass(n.name) IS NOT NULL
+$_gravity_memory_trigger_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_trigger_findings() IS
+    'Findings of gravity_memory_check() about triggers.';
+
+-- sql/monitoring/_gravity_memory_plain_index_definition.sql
+
+-- _gravity_memory_plain_index_definition(p_definition): what an index is good for, in a form in which two definitions can be compared.
+--
+-- p_definition is what follows the table's name in CREATE INDEX, as the catalogue writes it or as pg_get_indexdef() prints it. Left out is
+-- what changes no plan (storage parameters, included columns) and what depends on the types of adopted columns (casts), then
+-- parentheses and blanks, which PostgreSQL sets in its own way. The kind of an index on embedding is a setting, and left out too, and so is
+-- pgvector's default operator class, which PostgreSQL does not print.
+CREATE FUNCTION @extschema@._gravity_memory_plain_index_definition(p_definition text)
+RETURNS text
+LANGUAGE sql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+AS $_gravity_memory_plain_index_definition$
+    SELECT replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
+        CASE WHEN p_definition ~ '^USING ' THEN p_definition ELSE 'USING btree ' || p_definition END,
+        ' (INCLUDE|WITH) \([^)]*\)', '', 'g'),
+        '::(character varying|double precision|numeric|text|boolean|uuid)(\[\])?', '', 'g'),
+        '^USING (?:ivfflat|hnsw) \(embedding(?: .*vector_l2_ops)?', 'USING vectors (embedding'),
+        '[\s()\]]', '', 'g'),
+        '=ANYARRAY[', 'IN')
+$_gravity_memory_plain_index_definition$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_plain_index_definition(text) IS
+    'An index definition without what changes no plan, for comparing.';
+
+-- sql/monitoring/_gravity_memory_index_findings.sql
+
+-- _gravity_memory_index_findings(): indexes that are missing, invalid or others than the catalogue says, for gravity_memory_check().
+--
+-- Invalid indexes of any name, because they cost writers and serve nobody; those that another session is building at this moment are
+-- left out where the caller may see that. Not the two indexes on embedding, but for their operator class: whether they suit the
+-- rows is in _gravity_memory_vector_index_findings(). An index whose definition the owner tuned for a purpose is a notice, no more.
+CREATE FUNCTION @extschema@._gravity_memory_index_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
+AS $_gravity_memory_index_findings$
+BEGIN
+    RETURN QUERY
+    SELECT CASE WHEN c.is_unique THEN 'error' ELSE 'warning' END, 'missing_index', m.index_name,
+           CASE WHEN c.is_unique THEN 'The unique index does not exist, and arcs need it to stay single: '
+                ELSE 'The index does not exist; without it this reads too much: ' END || c.serves,
+           m.concurrent_statement
+    FROM @extschema@._gravity_memory_missing_indexes() AS m
+    JOIN @extschema@.gravity_memory_index_catalogue() AS c ON c.index_name = m.index_name
+    WHERE NOT m.is_invalid AND m.index_name !~ '^idx_gravity_map_embedding_'
+      -- The name may belong to something else, which _gravity_memory_table_findings() reports.
+      AND to_regclass(@extschema@._gravity_memory_qualified_name(m.index_name)) IS NULL;
+
+    RETURN QUERY
+    SELECT 'error', 'invalid_index', k.relname::text,
+           format('The index of %s is invalid, after a build that failed or was interrupted: it costs writers and serves nobody.',
+                  i.indrelid::regclass),
+           CASE WHEN k.relkind = 'I' OR t.relkind = 'p' THEN format('DROP INDEX %s', k.oid::regclass)
+                ELSE format('DROP INDEX CONCURRENTLY %s', k.oid::regclass) END
+    FROM @extschema@._gravity_memory_table_catalogue() AS c
+    CROSS JOIN LATERAL (SELECT to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name)) AS oid) AS n
+    JOIN pg_class AS t ON t.oid = n.oid OR t.oid IN (SELECT p.relid FROM pg_partition_tree(n.oid) AS p)
+    JOIN pg_index AS i ON i.indrelid = t.oid AND NOT i.indisvalid
+    JOIN pg_class AS k ON k.oid = i.indexrelid
+    WHERE k.relname !~ '^idx_gravity_map_embedding_(cosine|l2)'
+      AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index AS b WHERE b.index_relid = k.oid);
+
+    RETURN QUERY
+    SELECT 'notice', 'changed_index', c.index_name,
+           format('The catalogue says %s, for: %s The index is %s.', c.definition, c.serves, d.definition),
+           format('DROP INDEX%s %s', CASE t.relkind WHEN 'p' THEN '' ELSE ' CONCURRENTLY' END, i.indexrelid::regclass)
+    FROM @extschema@.gravity_memory_index_catalogue() AS c
+    JOIN pg_class AS t ON t.oid = to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name))
+    JOIN pg_index AS i
+      ON i.indexrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.index_name)) AND i.indrelid = t.oid AND i.indisvalid
+    CROSS JOIN LATERAL (SELECT CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END
+                               || substring(pg_get_indexdef(i.indexrelid) FROM ' (USING .*)$') AS definition) AS d
+    WHERE @extschema@._gravity_memory_plain_index_definition(regexp_replace(d.definition, '^UNIQUE ', ''))
+          <> @extschema@._gravity_memory_plain_index_definition(c.definition)
+       OR i.indisunique <> c.is_unique;
+END
+$_gravity_memory_index_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_index_findings() IS
+    'Findings of gravity_memory_check() about indexes.';
+
+-- sql/monitoring/_gravity_memory_vector_index_findings.sql
+
+-- _gravity_memory_vector_index_findings(): indexes on embedding that do not suit the rows, for gravity_memory_check().
+--
+-- Judged as the job train-vector-indexes judges them; see _gravity_memory_vector_index_states(). Where that job runs it mends them by
+-- itself, one statement at a time, and the finding is a notice. Replacing an index takes several statements: the one returned
+-- is the next, so check again after it. Who may not execute gravity_memory_vector_index_ddl() is told its name.
+CREATE FUNCTION @extschema@._gravity_memory_vector_index_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
+-- gravity_memory_vector_index_ddl() says in notices what stands in the rows here.
+SET client_min_messages = error
+AS $_gravity_memory_vector_index_findings$
+DECLARE
+    v_table CONSTANT regclass := to_regclass(@extschema@._gravity_memory_qualified_name('gravity_map'));
+    v_ddl CONSTANT text := @extschema@._gravity_memory_qualified_name('gravity_memory_vector_index_ddl') || '()';
+    v_is_partitioned CONSTANT boolean := EXISTS (SELECT FROM pg_class AS c WHERE c.oid = v_table AND c.relkind = 'p');
+    v_severity text := 'warning';
+    v_has_job boolean;
+    v_statements text[];
+BEGIN
+    IF v_table IS NULL THEN
+        RETURN;
+    END IF;
+    IF has_function_privilege(v_ddl, 'EXECUTE') THEN
+        v_statements := ARRAY(SELECT s.ddl FROM @extschema@.gravity_memory_vector_index_ddl() WITH ORDINALITY AS s (ddl, step) ORDER BY s.step);
+    ELSE
+        v_statements := ARRAY['SELECT ddl FROM ' || v_ddl || ' AS ddl \gexec'];
+    END IF;
+    IF NOT v_is_partitioned AND EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = 'pg_cron') THEN
+        BEGIN
+            EXECUTE 'SELECT EXISTS (SELECT FROM cron.job AS j WHERE j.database = current_database() AND j.active AND j.command LIKE'
+                    ' ''%gravity_memory_train_vector_indexes()'')' INTO v_has_job;
+        EXCEPTION WHEN insufficient_privilege THEN
+            v_has_job := false;
+        END;
+        IF v_has_job THEN
+            v_severity := 'notice';
+        END IF;
+    END IF;
+
+    RETURN QUERY
+    SELECT v_severity, f.finding, s.index_name, f.problem,
+           -- What concerns the other index alone is in that one's row; renaming, and the name of the function, concern both.
+           (SELECT u.statement FROM unnest(v_statements) WITH ORDINALITY AS u (statement, step)
+            WHERE u.statement !~ '^(CREATE|DROP) ' OR strpos(u.statement, s.index_name) > 0 ORDER BY u.step LIMIT 1)
+    FROM @extschema@._gravity_memory_vector_index_states() AS s
+    CROSS JOIN LATERAL (VALUES
+        ('missing_vector_index', 'There are memories enough to train it; until it is built, searches across users compare all of them.',
+         s.is_wanted AND s.index_oid IS NULL AND NOT s.successor_serves),
+        ('untrained_vector_index',
+         'The index has another kind, or a number of lists that the memories have outgrown, or is invalid: it should be '
+         || s.definition || '.', s.is_wanted AND s.index_oid IS NOT NULL AND NOT s.index_serves),
+        ('unwanted_vector_index',
+         'The index stands on fewer memories than embedding_index_min_rows, or embedding_index says none: it finds little and costs writers.',
+         NOT s.is_wanted AND s.index_oid IS NOT NULL),
+        ('unfinished_vector_index', 'A successor of the index was built and has not taken its place, or was left half built.',
+         s.successor_oid IS NOT NULL AND NOT (s.is_wanted AND s.index_oid IS NOT NULL AND NOT s.index_serves))
+    ) AS f (finding, problem, applies)
+    WHERE f.applies;
+
+    RETURN QUERY
+    SELECT v_severity, 'unfinished_vector_index', c.relname::text, 'The index was replaced, and is still there.',
+           format('DROP INDEX%s IF EXISTS %s', CASE WHEN v_is_partitioned THEN '' ELSE ' CONCURRENTLY' END, c.oid::regclass)
+    FROM pg_index AS i
+    JOIN pg_class AS c ON c.oid = i.indexrelid
+    WHERE i.indrelid = v_table AND c.relname ~ '^idx_gravity_map_embedding_(cosine|l2)_old_[0-9]+$';
+
+    RETURN QUERY
+    SELECT 'warning', 'vector_index_memory', string_agg(s.index_name, ', ' ORDER BY s.index_name),
+           'They cannot be built: ' || s.advice || '.',
+           format('ALTER ROLE %I SET maintenance_work_mem = ''%s MB''', current_user, substring(s.advice FROM 'at least ([0-9]+) MB'))
+    FROM @extschema@._gravity_memory_vector_index_states() AS s
+    WHERE NOT s.is_wanted AND NOT s.is_buildable AND s.advice ~ '^maintenance_work_mem' AND s.index_oid IS NULL
+    GROUP BY s.advice;
+END
+$_gravity_memory_vector_index_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_vector_index_findings() IS
+    'Findings of gravity_memory_check() about the indexes on embedding.';
+
+-- sql/monitoring/_gravity_memory_job_findings.sql
+
+-- _gravity_memory_job_findings(): jobs of pg_cron that are missing, switched off or failing, for gravity_memory_check().
+--
+-- Nothing where pg_cron is not in this database: another scheduler may run the jobs. A job counts by its command, whatever its name. It
+-- fails when its latest run did; of train-vector-index-step, whose command changes, the runs are looked at that are not older than
+-- a day. pg_cron shows a role its own jobs only: whoever sees none of ours, and may not see all, gets an error, which
+-- gravity_memory_check() reports as not checked.
+-- Errors: 42501 for a role that may not read the jobs.
+CREATE FUNCTION @extschema@._gravity_memory_job_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
+AS $_gravity_memory_job_findings$
+DECLARE
+    v_schedule CONSTANT text := 'SELECT ' || @extschema@._gravity_memory_qualified_name('gravity_memory_schedule_jobs') || '()';
+    v_wanted record;
+    v_job record;
+    v_run record;
+    v_is_hidden boolean;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = 'pg_cron') THEN
+        RETURN;
+    END IF;
+    FOR v_wanted IN SELECT c.* FROM @extschema@._gravity_memory_job_catalogue() AS c LOOP
+        EXECUTE 'SELECT j.jobid, j.jobname, j.schedule, j.active FROM cron.job AS j'
+                ' WHERE j.command = $1 AND j.database = current_database() ORDER BY j.active DESC, j.jobid DESC LIMIT 1'
+            INTO v_job USING v_wanted.command;
+        IF v_job.jobid IS NULL THEN
+            EXECUTE 'SELECT row_security_active(''cron.job'')' INTO v_is_hidden;
+            IF v_is_hidden THEN
+                RAISE EXCEPTION 'the jobs of other roles are hidden from %, and % is not among its own', current_user, v_wanted.job_name
+                    USING ERRCODE = 'insufficient_privilege', HINT = 'Check as the role that owns the jobs, or as a superuser.';
+            END IF;
+            EXECUTE 'SELECT EXISTS (SELECT FROM cron.job AS j WHERE j.jobname = $1 AND j.username = current_user)'
+                INTO v_is_hidden USING v_wanted.job_name;
+            RETURN QUERY SELECT 'error', 'missing_job', v_wanted.job_name, format('No job of pg_cron runs %s.', v_wanted.command),
+                CASE WHEN v_is_hidden  -- by another job of that name
+                     THEN format('SELECT cron.schedule(%L, %L, %L)', 'gravity_memory ' || v_wanted.job_name, v_wanted.schedule, v_wanted.command)
+                     ELSE v_schedule END;
+            CONTINUE;
+        END IF;
+        IF NOT v_job.active THEN
+            RETURN QUERY SELECT 'notice', 'inactive_job', v_job.jobname::text, 'The job is switched off.',
+                                format('SELECT cron.alter_job(%s, active := true)', v_job.jobid);
+        END IF;
+        IF v_job.schedule <> v_wanted.schedule THEN
+            RETURN QUERY SELECT 'warning', 'changed_job', v_job.jobname::text,
+                                format('The job runs at %s, the settings say %s.', v_job.schedule, v_wanted.schedule),
+                                format('SELECT cron.alter_job(%s, schedule := %L)', v_job.jobid, v_wanted.schedule);
+        END IF;
+        EXECUTE 'SELECT d.status, d.return_message, d.start_time FROM cron.job_run_details AS d'
+                ' WHERE d.jobid = $1 AND d.status IN (''succeeded'', ''failed'') ORDER BY d.runid DESC LIMIT 1'
+            INTO v_run USING v_job.jobid;
+        IF v_run.status = 'failed' THEN
+            RETURN QUERY SELECT 'error', 'failing_job', v_job.jobname::text,
+                                format('Its latest run, at %s, failed: %s', v_run.start_time, btrim(v_run.return_message, E' \n')),
+                                v_wanted.command;
+        END IF;
+    END LOOP;
+
+    RETURN QUERY EXECUTE
+        'SELECT ''error'', ''failing_job'', ''train-vector-index-step'','
+        '       format(''Its run at %s failed: %s'', r.start_time, btrim(r.return_message, E'' \n'')), r.command'
+        ' FROM (SELECT d.* FROM cron.job_run_details AS d'
+        '       WHERE d.database = current_database() AND d.command ~ ''INDEX.* \S*idx_gravity_map_embedding_'''
+        '         AND d.start_time > now() - interval ''1 day'' AND d.status IN (''succeeded'', ''failed'')'
+        '       ORDER BY d.runid DESC LIMIT 1) AS r'
+        ' WHERE r.status = ''failed''';
+END
+$_gravity_memory_job_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_job_findings() IS
+    'Findings of gravity_memory_check() about the jobs of pg_cron.';
+
+-- sql/monitoring/_gravity_memory_sample_percent.sql
+
+-- _gravity_memory_sample_percent(p_table_name): how much of a table TABLESAMPLE SYSTEM is to read, so that it is about 200 blocks.
+--
+-- A number from 0 to 100; 100 for up to 200 blocks, whose every row is read then. Partitions count.
+CREATE FUNCTION @extschema@._gravity_memory_sample_percent(p_table_name text)
+RETURNS real
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_sample_percent$
+    SELECT LEAST(100, 100.0 * 200 * current_setting('block_size')::integer
+                      / NULLIF(pg_relation_size(r.relation)
+                               + COALESCE((SELECT sum(pg_relation_size(t.relid)) FROM pg_partition_tree(r.relation) AS t
+                                           WHERE t.isleaf AND t.relid <> r.relation), 0), 0))::real
+    FROM (SELECT @extschema@._gravity_memory_qualified_name(p_table_name)::regclass AS relation) AS r
+$_gravity_memory_sample_percent$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_sample_percent(text) IS
+    'The percentage of a table that is about 200 blocks, for TABLESAMPLE SYSTEM.';
+
+-- sql/monitoring/_gravity_memory_derived_findings.sql
+
+-- _gravity_memory_derived_findings(): whether what recall reads is there for every memory, for gravity_memory_check().
+--
+-- First the users that setup and the triggers noted in memory_recall_gaps, of whom recall reads the memories themselves. Then a look for
+-- what nobody noted, such as a load with triggers switched off: about 200 blocks of gravity_map and of memory_digests, spread over the
+-- table, and the 200 newest memories, each compared with its counterpart by key. Tables up to 200 blocks are compared whole. Of
+-- a larger one, what concerns one row in a hundred is practically sure to be seen, what concerns single rows hardly.
+-- Errors: 42501 for a role that may not read all memories and the derived tables, which gravity_memory_check() reports as not checked.
+CREATE FUNCTION @extschema@._gravity_memory_derived_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+SET plan_cache_mode = force_custom_plan
+SET jit = off
+AS $_gravity_memory_derived_findings$
+DECLARE
+    v_rebuild CONSTANT text := 'CALL ' || @extschema@._gravity_memory_qualified_name('gravity_memory_rebuild_recall');
+    v_memories CONSTANT regclass := to_regclass(@extschema@._gravity_memory_qualified_name('gravity_map'));
+    v_digests CONSTANT regclass := to_regclass(@extschema@._gravity_memory_qualified_name('memory_digests'));
+    v_postings CONSTANT regclass := to_regclass(@extschema@._gravity_memory_qualified_name('memory_postings'));
+    v_gaps CONSTANT regclass := to_regclass(@extschema@._gravity_memory_qualified_name('memory_recall_gaps'));
+    v_dimensions integer;
+    v_users bigint;
+    v_is_every_user boolean;
+    v_wrong bigint;
+    v_looked_at bigint;
+BEGIN
+    -- A table that is missing, or is none, is a finding of its own.
+    IF v_memories IS NULL OR v_digests IS NULL OR v_postings IS NULL OR v_gaps IS NULL
+       OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid IN (v_memories, v_digests, v_postings, v_gaps) AND c.relkind NOT IN ('r', 'p'))
+    THEN
+        RETURN;
+    END IF;
+    IF row_security_active(v_memories) OR row_security_active(v_digests) OR row_security_active(v_postings) OR row_security_active(v_gaps) THEN
+        RAISE EXCEPTION 'row security hides memories, or what is derived from them, from %', current_user
+            USING ERRCODE = 'insufficient_privilege', HINT = 'Check as the owner of gravity_map, or as a role with BYPASSRLS.';
+    END IF;
+
+    SELECT count(*) FILTER (WHERE NOT g.is_every_user), COALESCE(bool_or(g.is_every_user), false) INTO v_users, v_is_every_user
+    FROM @extschema@.memory_recall_gaps AS g;
+    IF v_is_every_user OR v_users > 0 THEN
+        RETURN QUERY SELECT 'warning', 'recall_gaps', 'memory_recall_gaps',
+            format('Recall reads all memories of %s, slowly, because what is derived from them may be missing or wrong.',
+                   CASE WHEN v_is_every_user THEN 'every user' ELSE v_users || CASE v_users WHEN 1 THEN ' user' ELSE ' users' END END),
+            v_rebuild || '()';
+    END IF;
+    IF v_is_every_user THEN
+        -- Nothing is relied on, so nothing can be wrong.
+        RETURN;
+    END IF;
+
+    SELECT a.atttypmod INTO v_dimensions
+    FROM pg_attribute AS a WHERE a.attrelid = v_memories AND a.attname = 'embedding' AND NOT a.attisdropped;
+
+    -- Each counterpart is looked up by its key: a join might be planned to read both tables.
+    SELECT count(*), count(*) FILTER (WHERE c.has_signature IS NULL OR c.has_signature <> s.has_embedding) INTO v_looked_at, v_wrong
+    FROM (SELECT m.user_id::text AS user_id, m.id, m.embedding IS NOT NULL AS has_embedding
+          FROM @extschema@.gravity_map AS m TABLESAMPLE SYSTEM (@extschema@._gravity_memory_sample_percent('gravity_map'))
+          UNION
+          (SELECT m.user_id::text, m.id, m.embedding IS NOT NULL
+           FROM @extschema@.gravity_map AS m ORDER BY m.created_at DESC LIMIT 200)) AS s
+    CROSS JOIN LATERAL (SELECT (SELECT d.signature IS NOT NULL FROM @extschema@.memory_digests AS d
+                                WHERE d.user_id = s.user_id AND d.memory_id = s.id LIMIT 1) AS has_signature,
+                               (SELECT true FROM @extschema@.memory_recall_gaps AS g
+                                WHERE g.user_id = s.user_id AND NOT g.is_every_user LIMIT 1) AS is_noted) AS c
+    WHERE s.user_id IS NOT NULL AND c.is_noted IS NULL;
+    IF v_wrong > 0 THEN
+        RETURN QUERY SELECT 'error', 'missing_derived_rows', 'memory_digests',
+            format('%s of %s memories looked at have no row there, or one without their embedding, and nobody noted it: recall does not find them.',
+                   v_wrong, v_looked_at),
+            v_rebuild || '(p_everything => true)';
+    END IF;
+
+    SELECT count(*),
+           count(*) FILTER (WHERE c.is_there IS NULL OR c.has_posting IS NULL)
+    INTO v_looked_at, v_wrong
+    FROM (SELECT d.user_id, d.memory_id, d.term_keys
+          FROM @extschema@.memory_digests AS d TABLESAMPLE SYSTEM (@extschema@._gravity_memory_sample_percent('memory_digests'))) AS s
+    CROSS JOIN LATERAL (SELECT (SELECT m.user_id::text = s.user_id OR NULL FROM @extschema@.gravity_map AS m
+                                WHERE m.id = s.memory_id LIMIT 1) AS is_there,
+                               (SELECT true WHERE s.term_keys = '{}'
+                                UNION ALL
+                                (SELECT true FROM @extschema@.memory_postings AS p
+                                 WHERE p.term_key = s.term_keys[1] AND p.memory_id = s.memory_id LIMIT 1)) AS has_posting,
+                               (SELECT true FROM @extschema@.memory_recall_gaps AS g
+                                WHERE g.user_id = s.user_id AND NOT g.is_every_user LIMIT 1) AS is_noted) AS c
+    WHERE c.is_noted IS NULL;
+    IF v_wrong > 0 THEN
+        RETURN QUERY SELECT 'error', 'wrong_derived_rows', 'memory_digests',
+            format('%s of %s rows looked at there belong to no memory, or lack their row in memory_postings, and nobody noted it.',
+                   v_wrong, v_looked_at),
+            v_rebuild || '(p_everything => true)';
+    END IF;
+
+    IF v_dimensions > 0 THEN
+        SELECT count(*), count(*) FILTER (WHERE length(s.signature) <> v_dimensions) INTO v_looked_at, v_wrong
+        FROM (SELECT d.user_id, d.signature
+              FROM @extschema@.memory_digests AS d TABLESAMPLE SYSTEM (@extschema@._gravity_memory_sample_percent('memory_digests'))
+              WHERE d.signature IS NOT NULL) AS s
+        CROSS JOIN LATERAL (SELECT (SELECT true FROM @extschema@.memory_recall_gaps AS g
+                                    WHERE g.user_id = s.user_id AND NOT g.is_every_user LIMIT 1) AS is_noted) AS c
+        WHERE c.is_noted IS NULL;
+        IF v_wrong > 0 THEN
+            RETURN QUERY SELECT 'error', 'signature_length', 'memory_digests.signature',
+                format('%s of %s signatures looked at are not %s bits long, as the embeddings are by now.', v_wrong, v_looked_at, v_dimensions),
+                v_rebuild || '(p_everything => true)';
+        END IF;
+    END IF;
+END
+$_gravity_memory_derived_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_derived_findings() IS
+    'Findings of gravity_memory_check() about what recall reads.';
+
+-- sql/monitoring/_gravity_memory_statistics_findings.sql
+
+-- _gravity_memory_statistics_findings(): tables whose statistics the planner should not trust, for gravity_memory_check().
+--
+-- Never gathered on a table of more than 10,000 rows, as after pg_upgrade or a restore; or stale, when more than 10,000 rows and a fifth of the
+-- table, which is twice what autovacuum waits for by default, changed since. What a session counts arrives a moment late, so that a load may be
+-- counted after the ANALYZE that followed it: the table must have grown too, or ten minutes have passed, in which autovacuum makes that good.
+-- Also autovacuum switched off on the server.
+CREATE FUNCTION @extschema@._gravity_memory_statistics_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
+AS $_gravity_memory_statistics_findings$
+BEGIN
+    RETURN QUERY
+    SELECT 'warning', f.finding, s.relid::regclass::text, f.problem, format('ANALYZE %s', s.relid::regclass)
+    FROM @extschema@._gravity_memory_table_catalogue() AS t
+    CROSS JOIN LATERAL (SELECT to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name)) AS oid) AS n
+    JOIN pg_class AS c ON c.relkind = 'r' AND (c.oid = n.oid OR c.oid IN (SELECT p.relid FROM pg_partition_tree(n.oid) AS p))
+    JOIN pg_stat_all_tables AS s ON s.relid = c.oid
+    CROSS JOIN LATERAL (
+        -- pg_stats says what was gathered, but hides it from whoever may not read the table; the counters say when, but a crash loses them.
+        SELECT GREATEST(c.reltuples::double precision, s.n_live_tup, 0) AS rows,
+               s.last_analyze IS NULL AND s.last_autoanalyze IS NULL
+               AND NOT EXISTS (SELECT FROM pg_stats AS p WHERE p.schemaname = s.schemaname AND p.tablename = s.relname) AS is_new
+    ) AS v
+    CROSS JOIN LATERAL (VALUES
+        ('missing_statistics', format('There are about %s rows, and no statistics of them: plans are guesses.', v.rows::bigint),
+         v.is_new AND v.rows > 10000),
+        ('stale_statistics',
+         format('About %s of %s rows changed since statistics were gathered.', s.n_mod_since_analyze, v.rows::bigint),
+         NOT v.is_new AND s.n_mod_since_analyze > 10000 AND s.n_mod_since_analyze > v.rows / 5
+         AND (pg_relation_size(c.oid) / current_setting('block_size')::integer > 1.1 * c.relpages
+              OR GREATEST(s.last_analyze, s.last_autoanalyze) < now() - interval '10 minutes'))
+    ) AS f (finding, problem, applies)
+    WHERE f.applies;
+
+    IF NOT current_setting('autovacuum')::boolean OR NOT current_setting('track_counts')::boolean THEN
+        RETURN QUERY SELECT 'warning', 'autovacuum_off', 'server', 'Autovacuum, or track_counts without which it does nothing, is switched off.',
+                            CASE WHEN current_setting('autovacuum')::boolean THEN 'ALTER SYSTEM SET track_counts = on'
+                                 ELSE 'ALTER SYSTEM SET autovacuum = on' END;
+    END IF;
+END
+$_gravity_memory_statistics_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_statistics_findings() IS
+    'Findings of gravity_memory_check() about the planner''s statistics.';
+
+-- sql/monitoring/_gravity_memory_setting_findings.sql
+
+-- _gravity_memory_setting_findings(): settings that are unknown, impossible or contradict each other, for gravity_memory_check().
+--
+-- gravity_memory_set() refuses the first two; they come from a dump of another version, or from a direct write to the table. Settings
+-- are compared with each other only when all of them are possible.
+CREATE FUNCTION @extschema@._gravity_memory_setting_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
+AS $_gravity_memory_setting_findings$
+DECLARE
+    v_set CONSTANT text := 'SELECT ' || @extschema@._gravity_memory_qualified_name('gravity_memory_set');
+    v_reset CONSTANT text := 'SELECT ' || @extschema@._gravity_memory_qualified_name('gravity_memory_reset');
+    v_override record;
+    v_is_possible boolean := true;
+    v_settings jsonb;
+    v_lists integer;
+BEGIN
+    IF to_regclass(@extschema@._gravity_memory_qualified_name('gravity_memory_settings')) IS NULL THEN
+        RETURN;
+    END IF;
+    FOR v_override IN
+        SELECT s.name, s.value, d.name IS NOT NULL AS is_known
+        FROM @extschema@.gravity_memory_settings AS s
+        LEFT JOIN @extschema@._gravity_memory_setting_definitions() AS d ON d.name = s.name
+        ORDER BY s.name
+    LOOP
+        IF NOT v_override.is_known THEN
+            RETURN QUERY SELECT 'warning', 'unknown_setting', v_override.name,
+                format('There is no such setting in this version; the value %L does nothing.', left(v_override.value, 200)),
+                format('DELETE FROM %s WHERE name = %L', @extschema@._gravity_memory_qualified_name('gravity_memory_settings'), v_override.name);
+            CONTINUE;
+        END IF;
+        BEGIN
+            PERFORM @extschema@._gravity_memory_checked_setting(v_override.name, v_override.value);
+        EXCEPTION WHEN invalid_parameter_value THEN
+            v_is_possible := false;
+            RETURN QUERY SELECT 'error', 'invalid_setting', v_override.name, SQLERRM, v_reset || format('(%L)', v_override.name);
+        END;
+    END LOOP;
+    IF NOT v_is_possible THEN
+        RETURN;
+    END IF;
+
+    v_settings := @extschema@._gravity_memory_effective_settings();
+    -- The fewest lists that an index has, or will have: more than these cannot be searched.
+    SELECT min(COALESCE((SELECT o.option_value::integer FROM pg_options_to_table(c.reloptions) AS o WHERE o.option_name = 'lists'), 100))
+    INTO v_lists
+    FROM pg_index AS i
+    JOIN pg_class AS c ON c.oid = i.indexrelid
+    JOIN pg_am AS a ON a.oid = c.relam AND a.amname = 'ivfflat'
+    WHERE i.indrelid = to_regclass(@extschema@._gravity_memory_qualified_name('gravity_map'));
+    v_lists := COALESCE(NULLIF((v_settings ->> 'embedding_lists')::integer, 0), v_lists);
+
+    RETURN QUERY
+    SELECT f.severity, f.finding, f.object, f.problem, f.remedy
+    FROM (VALUES
+        ('warning', 'contradicting_settings', 'arc_active_members, arc_mature_members',
+         'An arc is mature, and takes no more members, before it has enough of them to be active.',
+         v_set || format('(%L, %L)', 'arc_active_members', v_settings ->> 'arc_mature_members'),
+         (v_settings ->> 'arc_active_members')::integer > (v_settings ->> 'arc_mature_members')::integer),
+        ('warning', 'contradicting_settings', 'arc_min_memories, arc_mature_members',
+         'An arc is mature, and takes no more members, before the cluster that starts it is in it.',
+         v_set || format('(%L, %L)', 'arc_mature_members', v_settings ->> 'arc_min_memories'),
+         (v_settings ->> 'arc_mature_members')::integer < (v_settings ->> 'arc_min_memories')::integer),
+        ('warning', 'contradicting_settings', 'arc_window, arc_dormant_after',
+         'An arc becomes dormant while memories still come within its window.',
+         v_set || format('(%L, %L)', 'arc_dormant_after', v_settings ->> 'arc_window'),
+         (v_settings ->> 'arc_dormant_after')::interval < (v_settings ->> 'arc_window')::interval),
+        ('warning', 'contradicting_settings', 'embedding_probes, embedding_lists',
+         format('gravity_memory_search_all() is to search %s lists of %s: all memories, and the index for nothing.',
+                v_settings ->> 'embedding_probes', v_lists),
+         v_reset || format('(%L)', 'embedding_probes'),
+         v_settings ->> 'embedding_index' = 'ivfflat' AND (v_settings ->> 'embedding_probes')::integer > v_lists),
+        ('warning', 'threshold_below_index', 'arc_gravity_threshold',
+         'The index idx_gravity_map_arc_cluster holds memories from gravity 0.8 on: below that, arcs cost more with every memory.',
+         v_reset || format('(%L)', 'arc_gravity_threshold'),
+         (v_settings ->> 'arc_gravity_threshold')::numeric < 0.8)
+    ) AS f (severity, finding, object, problem, remedy, applies)
+    WHERE f.applies;
+END
+$_gravity_memory_setting_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_setting_findings() IS
+    'Findings of gravity_memory_check() about settings.';
+
+-- sql/monitoring/_gravity_memory_server_findings.sql
+
+-- _gravity_memory_server_findings(): versions that do not go together, and a notification queue that fills, for gravity_memory_check().
+--
+-- Signatures need binary_quantize() of pgvector 0.7.0. The version that is published is that of the files on the server.
+CREATE FUNCTION @extschema@._gravity_memory_server_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+AS $_gravity_memory_server_findings$
+DECLARE
+    v_limit CONSTANT double precision := (@extschema@._gravity_memory_effective_settings() ->> 'notify_queue_limit')::double precision;
+BEGIN
+    RETURN QUERY
+    SELECT 'error', 'old_pgvector', 'vector', format('pgvector is %s here; recall needs 0.7.0 or newer.', e.extversion),
+           'ALTER EXTENSION vector UPDATE'
+    FROM pg_extension AS e
+    WHERE e.extname = 'vector'
+      AND string_to_array(substring(e.extversion FROM '^[0-9]+(?:\.[0-9]+)*'), '.')::integer[] < '{0,7,0}'::integer[];
+
+    RETURN QUERY
+    SELECT 'warning', 'other_version', 'gravity_memory',
+           format('Version %s is installed here, the files of the server are those of %s.', a.installed_version, a.default_version),
+           'ALTER EXTENSION gravity_memory UPDATE'
+    FROM pg_available_extensions AS a
+    WHERE a.name = 'gravity_memory' AND a.installed_version <> a.default_version;
+
+    IF pg_notification_queue_usage() > v_limit THEN
+        RETURN QUERY SELECT 'error', 'notification_queue', 'pg_notification_queue_usage()',
+            format('%s %% of the notification queue is in use, and above %s %% nothing is announced: a session that listens does not read.',
+                   round(100 * pg_notification_queue_usage()::numeric, 4), 100 * v_limit),
+            -- Which one it is, PostgreSQL does not say; a full queue names it in the server's log.
+            'SELECT pid, usename, application_name, state, xact_start, query FROM pg_stat_activity '
+            'WHERE datname = current_database() AND pid <> pg_backend_pid() ORDER BY xact_start';
+    END IF;
+END
+$_gravity_memory_server_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_server_findings() IS
+    'Findings of gravity_memory_check() about versions and the notification queue.';
+
+-- sql/monitoring/_gravity_memory_findings.sql
+
+-- _gravity_memory_findings(p_family): the findings of one family, or that they could not be looked at.
+--
+-- Whatever goes wrong there, such as a missing privilege, becomes a notice, not_checked, so that the other families are looked at.
+CREATE FUNCTION @extschema@._gravity_memory_findings(p_family text)
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_findings$
+BEGIN
+    CASE p_family
+        WHEN 'table' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_table_findings() AS f;
+        WHEN 'owner' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_owner_findings() AS f;
+        WHEN 'trigger' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_trigger_findings() AS f;
+        WHEN 'index' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_index_findings() AS f;
+        WHEN 'vector_index' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_vector_index_findings() AS f;
+        WHEN 'job' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_job_findings() AS f;
+        WHEN 'derived' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_derived_findings() AS f;
+        WHEN 'statistics' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_statistics_findings() AS f;
+        WHEN 'setting' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_setting_findings() AS f;
+        WHEN 'server' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_server_findings() AS f;
+    END CASE;
+EXCEPTION WHEN OTHERS THEN
+    RETURN QUERY SELECT 'notice', 'not_checked', p_family || ' findings', 'They could not be looked at: ' || SQLERRM || '.', NULL::text;
+END
+$_gravity_memory_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_findings(text) IS
+    'One family of the findings of gravity_memory_check().';
+
+-- sql/monitoring/gravity_memory_check.sql
+
+-- gravity_memory_check(): what is wrong with this installation, and the statement that mends it; no row when all is well.
+--
+-- Returns one row per finding, errors first: severity (error: something does not work; warning: it works slowly, or will fail; notice: to be
+-- known), finding (a short name, the same in every version; docs/operations.md explains each), object, problem (in words) and
+-- remedy: one statement that runs as it stands, outside a transaction block, NULL where none can be given. Some findings take several
+-- statements: check again after the one returned.
+-- Reads the catalogues, the statistics, the settings, and samples of gravity_map and memory_digests, so that it takes some tenths of a second, whatever the
+-- number of memories. Runs with the caller's rights: what the caller may not look at is a notice, not_checked, and never an error.
+CREATE FUNCTION @extschema@.gravity_memory_check()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $gravity_memory_check$
+    SELECT f.severity, f.finding, f.object, f.problem, f.remedy
+    FROM unnest(ARRAY['table', 'owner', 'trigger', 'index', 'vector_index', 'job', 'derived', 'statistics', 'setting', 'server']) AS u (family)
+    CROSS JOIN LATERAL @extschema@._gravity_memory_findings(u.family) AS f
+    ORDER BY array_position('{error,warning,notice}', f.severity), f.finding, f.object, f.problem
+$gravity_memory_check$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_check() IS
+    'What is wrong with this installation of gravity_memory, with the statement that mends it; no row when all is well.';
 
 -- sql/setup/bind_vector_schema.sql
 

@@ -11,6 +11,8 @@ RETURNS record
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_derive_batch$
+DECLARE
+    v_orphans uuid[];
 BEGIN
     is_finished := false;
     IF p_done < cardinality(p_memory_ids) THEN
@@ -25,11 +27,12 @@ BEGIN
         RETURN;
     END IF;
 
-    PERFORM @extschema@._gravity_memory_forget_derived(p_user_id, ARRAY(
+    v_orphans := ARRAY(
         SELECT d.memory_id
         FROM @extschema@.memory_digests AS d
         WHERE d.user_id = p_user_id
-          AND NOT EXISTS (SELECT FROM @extschema@.gravity_map AS m WHERE m.id = d.memory_id AND m.user_id = p_user_id)));
+          AND NOT EXISTS (SELECT FROM @extschema@.gravity_map AS m WHERE m.id = d.memory_id AND m.user_id = p_user_id));
+    PERFORM @extschema@._gravity_memory_forget_derived(array_fill(p_user_id, ARRAY[cardinality(v_orphans)]), v_orphans);
     DELETE FROM @extschema@.memory_recall_gaps AS g
     WHERE g.user_id = p_user_id AND NOT g.is_every_user AND g.noted_at = p_noted_at;
     is_finished := true;

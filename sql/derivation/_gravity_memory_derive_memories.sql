@@ -16,6 +16,7 @@ SET jit = off
 AS $_gravity_memory_derive_memories$
 DECLARE
     v_locked uuid[];
+    v_user_ids text[];
 BEGIN
     IF p_wait THEN
         v_locked := ARRAY(SELECT m.id FROM @extschema@.gravity_map AS m
@@ -27,13 +28,14 @@ BEGIN
                           FOR SHARE SKIP LOCKED);
     END IF;
 
-    PERFORM @extschema@._gravity_memory_forget_derived(p_user_id, v_locked);
+    v_user_ids := array_fill(p_user_id, ARRAY[cardinality(v_locked)]);
+    PERFORM @extschema@._gravity_memory_forget_derived(v_user_ids, v_locked);
     BEGIN
-        PERFORM @extschema@._gravity_memory_derive(p_user_id, v_locked);
+        PERFORM @extschema@._gravity_memory_derive(v_user_ids, v_locked);
     EXCEPTION WHEN unique_violation THEN
         -- Postings whose digests were removed by hand: only a look at all postings finds them.
         DELETE FROM @extschema@.memory_postings AS p WHERE p.memory_id = ANY (v_locked);
-        PERFORM @extschema@._gravity_memory_derive(p_user_id, v_locked);
+        PERFORM @extschema@._gravity_memory_derive(v_user_ids, v_locked);
     END;
 
     RETURN ARRAY(

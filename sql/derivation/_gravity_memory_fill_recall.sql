@@ -25,7 +25,8 @@ BEGIN
         FROM @extschema@.memory_recall_gaps AS g
         CROSS JOIN LATERAL @extschema@._gravity_memory_next_recall_gap(NULL, g.user_id) AS n
     LOOP
-        PERFORM @extschema@._gravity_memory_derive(v_gap.user_id, v_gap.memory_ids);
+        PERFORM @extschema@._gravity_memory_derive(
+            array_fill(v_gap.user_id, ARRAY[cardinality(v_gap.memory_ids)]), v_gap.memory_ids);
     END LOOP;
     DELETE FROM @extschema@.memory_recall_gaps;
 END

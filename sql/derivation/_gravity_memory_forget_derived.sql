@@ -1,9 +1,9 @@
--- _gravity_memory_forget_derived(p_user_id, p_memory_ids): removes what recall reads of memories of one user.
+-- _gravity_memory_forget_derived(p_user_ids, p_memory_ids): removes what recall reads of memories.
 --
--- The digest lists the keys of its postings, so they are found whatever the text search configuration is by now. Each row is looked up
+-- The arrays are of equal length: whose, and which. The digest lists the keys of its postings, so they are found whatever the text search configuration is by now. Each row is looked up
 -- by its key, and deleted by its place: the plan is kept for the session, and one that was made on empty tables would
 -- otherwise compare every posting with every other.
-CREATE FUNCTION @extschema@._gravity_memory_forget_derived(p_user_id text, p_memory_ids uuid[])
+CREATE FUNCTION @extschema@._gravity_memory_forget_derived(p_user_ids text[], p_memory_ids uuid[])
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -13,9 +13,9 @@ BEGIN
         DELETE FROM @extschema@.memory_digests AS d
         WHERE d.ctid = ANY (ARRAY(
             SELECT f.place
-            FROM unnest(p_memory_ids) AS u (memory_id)
+            FROM unnest(p_user_ids, p_memory_ids) AS u (user_id, memory_id)
             CROSS JOIN LATERAL (SELECT e.ctid AS place, e.memory_id FROM @extschema@.memory_digests AS e
-                                WHERE e.user_id = p_user_id AND e.memory_id >= u.memory_id
+                                WHERE e.user_id = u.user_id AND e.memory_id >= u.memory_id
                                 -- An order that only the key has: the index on length would read all of the user's digests.
                                 ORDER BY e.memory_id LIMIT 1) AS f
             WHERE f.memory_id = u.memory_id))
@@ -31,6 +31,6 @@ BEGIN
 END
 $_gravity_memory_forget_derived$;
 
-COMMENT ON FUNCTION @extschema@._gravity_memory_forget_derived(text, uuid[]) IS
-    'Removes what recall reads of memories of one user.';
-REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_forget_derived(text, uuid[]) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@._gravity_memory_forget_derived(text[], uuid[]) IS
+    'Removes what recall reads of memories.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_forget_derived(text[], uuid[]) FROM PUBLIC;

@@ -4,7 +4,8 @@
 -- changed, whichever column the statement named: triggers of the application may set them too. Set differences stand where one
 -- would join on id: the plan is kept for the session, and a nested loop over two large transition tables would be quadratic.
 -- A memory that the owner itself cannot see (FORCE ROW LEVEL SECURITY) or that a trigger removed again leaves a note, as a fault does.
--- Users are handled one by one and in order, with plain statements, for the reasons given at trigger_arc_building().
+-- Nobody waits for anybody here: whoever writes a memory holds its row, and what is derived is the memory's own. An INSERT of more than
+-- derive_bulk_rows rows only notes its users; such INSERTs of the same users wait for each other.
 -- SECURITY DEFINER, because a writer may hold no more than SELECT and INSERT on gravity_map, and nobody but the owner reads or writes the
 -- derived tables. A fault is a WARNING: the memories stay as they were written, and the users are noted in memory_recall_gaps, so
 -- that recall does not rely on what is derived from their memories.
@@ -20,73 +21,78 @@ SET enable_mergejoin = off
 SET jit = off
 AS $_gravity_memory_keep_derived$
 DECLARE
-    v_user record;
+    -- Memories handled in one go: enough to make the cost of a statement small, few enough to fit into work_mem.
+    v_part_size CONSTANT integer := 1000;
+    v_part record;
     v_user_ids text[];
-    v_derived_ids uuid[];
 BEGIN
     BEGIN
         IF NOT @extschema@._gravity_memory_may_write_derived() THEN
             RETURN NULL;
         END IF;
         IF TG_OP = 'INSERT' THEN
-            FOR v_user IN
-                SELECT n.user_id::text AS user_id, array_agg(n.id) AS ids
-                FROM new_rows AS n
-                WHERE n.user_id IS NOT NULL
-                GROUP BY 1
-                ORDER BY 1
+            IF @extschema@._gravity_memory_leaves_deriving((SELECT count(*) FROM new_rows)) THEN
+                BEGIN
+                    PERFORM @extschema@._gravity_memory_note_recall_gaps(ARRAY(SELECT n.user_id::text FROM new_rows AS n), true);
+                    RETURN NULL;
+                EXCEPTION WHEN deadlock_detected OR lock_not_available THEN
+                    -- Another load notes the same users in another order: this one derives at once after all.
+                    NULL;
+                END;
+            END IF;
+            FOR v_part IN
+                SELECT array_agg(r.user_id ORDER BY r.number) AS user_ids, array_agg(r.id ORDER BY r.number) AS ids
+                FROM (SELECT n.user_id::text AS user_id, n.id, row_number() OVER () AS number
+                      FROM new_rows AS n
+                      WHERE n.user_id IS NOT NULL) AS r
+                GROUP BY r.number / v_part_size
             LOOP
                 -- An AFTER ROW trigger of the application that updates the new memory had it derived already.
-                v_derived_ids := ARRAY(
-                    SELECT u.id
-                    FROM unnest(v_user.ids) AS u (id)
-                    -- An order that only the key has, as in _gravity_memory_forget_derived().
-                    CROSS JOIN LATERAL (SELECT e.memory_id FROM @extschema@.memory_digests AS e
-                                        WHERE e.user_id = v_user.user_id AND e.memory_id >= u.id
-                                        ORDER BY e.memory_id LIMIT 1) AS d
-                    WHERE d.memory_id = u.id);
-                IF v_derived_ids <> '{}' THEN
-                    PERFORM @extschema@._gravity_memory_forget_derived(v_user.user_id, v_derived_ids);
+                IF EXISTS (SELECT
+                           FROM unnest(v_part.user_ids, v_part.ids) AS u (user_id, id)
+                           -- An order that only the key has, as in _gravity_memory_forget_derived().
+                           CROSS JOIN LATERAL (SELECT e.memory_id FROM @extschema@.memory_digests AS e
+                                               WHERE e.user_id = u.user_id AND e.memory_id >= u.id
+                                               ORDER BY e.memory_id LIMIT 1) AS d
+                           WHERE d.memory_id = u.id) THEN
+                    PERFORM @extschema@._gravity_memory_forget_derived(v_part.user_ids, v_part.ids);
                 END IF;
-                IF @extschema@._gravity_memory_derive(v_user.user_id, v_user.ids) < cardinality(v_user.ids) THEN
-                    PERFORM @extschema@._gravity_memory_note_recall_gaps(ARRAY[v_user.user_id]);
-                END IF;
+                PERFORM @extschema@._gravity_memory_derive_or_note(v_part.user_ids, v_part.ids);
             END LOOP;
         ELSIF TG_OP = 'DELETE' THEN
-            FOR v_user IN
-                SELECT o.user_id::text AS user_id, array_agg(o.id) AS ids
-                FROM old_rows AS o
-                WHERE o.user_id IS NOT NULL
-                GROUP BY 1
-                ORDER BY 1
+            FOR v_part IN
+                SELECT array_agg(r.user_id ORDER BY r.number) AS user_ids, array_agg(r.id ORDER BY r.number) AS ids
+                FROM (SELECT o.user_id::text AS user_id, o.id, row_number() OVER () AS number
+                      FROM old_rows AS o
+                      WHERE o.user_id IS NOT NULL) AS r
+                GROUP BY r.number / v_part_size
             LOOP
-                PERFORM @extschema@._gravity_memory_forget_derived(v_user.user_id, v_user.ids);
+                PERFORM @extschema@._gravity_memory_forget_derived(v_part.user_ids, v_part.ids);
             END LOOP;
         ELSIF TG_OP = 'TRUNCATE' THEN
             TRUNCATE @extschema@.memory_digests, @extschema@.memory_postings, @extschema@.memory_recall_gaps;
         ELSE
-            FOR v_user IN
-                SELECT c.user_id, array_agg(c.id) FILTER (WHERE NOT c.is_new) AS old_ids,
-                       array_agg(c.id) FILTER (WHERE c.is_new) AS new_ids
-                FROM (SELECT d.user_id::text AS user_id, d.id, false AS is_new
-                      FROM (SELECT o.user_id, o.id, o.content, o.created_at, o.embedding FROM old_rows AS o
-                            EXCEPT
-                            SELECT n.user_id, n.id, n.content, n.created_at, n.embedding FROM new_rows AS n) AS d
-                      UNION ALL
-                      SELECT e.user_id::text, e.id, true
-                      FROM (SELECT n.user_id, n.id, n.content, n.created_at, n.embedding FROM new_rows AS n
-                            EXCEPT
-                            SELECT o.user_id, o.id, o.content, o.created_at, o.embedding FROM old_rows AS o) AS e) AS c
-                WHERE c.user_id IS NOT NULL
-                GROUP BY c.user_id
-                ORDER BY c.user_id
+            -- What is old is forgotten before anything is derived: false sorts before true.
+            FOR v_part IN
+                SELECT r.is_new, array_agg(r.user_id ORDER BY r.number) AS user_ids, array_agg(r.id ORDER BY r.number) AS ids
+                FROM (SELECT c.user_id, c.id, c.is_new, row_number() OVER (PARTITION BY c.is_new) AS number
+                      FROM (SELECT d.user_id::text AS user_id, d.id, false AS is_new
+                            FROM (SELECT o.user_id, o.id, o.content, o.created_at, o.embedding FROM old_rows AS o
+                                  EXCEPT
+                                  SELECT n.user_id, n.id, n.content, n.created_at, n.embedding FROM new_rows AS n) AS d
+                            UNION ALL
+                            SELECT e.user_id::text, e.id, true
+                            FROM (SELECT n.user_id, n.id, n.content, n.created_at, n.embedding FROM new_rows AS n
+                                  EXCEPT
+                                  SELECT o.user_id, o.id, o.content, o.created_at, o.embedding FROM old_rows AS o) AS e) AS c
+                      WHERE c.user_id IS NOT NULL) AS r
+                GROUP BY r.is_new, r.number / v_part_size
+                ORDER BY r.is_new
             LOOP
-                IF v_user.old_ids IS NOT NULL THEN
-                    PERFORM @extschema@._gravity_memory_forget_derived(v_user.user_id, v_user.old_ids);
-                END IF;
-                IF v_user.new_ids IS NOT NULL
-                   AND @extschema@._gravity_memory_derive(v_user.user_id, v_user.new_ids) < cardinality(v_user.new_ids) THEN
-                    PERFORM @extschema@._gravity_memory_note_recall_gaps(ARRAY[v_user.user_id]);
+                IF v_part.is_new THEN
+                    PERFORM @extschema@._gravity_memory_derive_or_note(v_part.user_ids, v_part.ids);
+                ELSE
+                    PERFORM @extschema@._gravity_memory_forget_derived(v_part.user_ids, v_part.ids);
                 END IF;
             END LOOP;
         END IF;

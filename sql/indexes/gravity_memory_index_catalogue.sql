@@ -53,9 +53,6 @@ FROM (VALUES
     ('idx_gravity_map_user_thread', 'gravity_map', false, '(user_id, thread_id, created_at DESC) WHERE thread_id IS NOT NULL',
      'SELECT id, content, created_at FROM gravity_map WHERE user_id = :user_id AND thread_id = :thread_id '
      'ORDER BY created_at DESC LIMIT 50', false),
-    ('idx_gravity_map_user_session', 'gravity_map', false, '(user_id, session_id, created_at DESC) WHERE session_id IS NOT NULL',
-     'SELECT id, content, created_at FROM gravity_map WHERE user_id = :user_id AND session_id = :session_id '
-     'ORDER BY created_at DESC LIMIT 50', false),
     ('idx_gravity_map_user_gravity', 'gravity_map', false, '(user_id, gravity_score DESC)',
      'SELECT id, content, gravity_score FROM gravity_map WHERE user_id = :user_id AND gravity_score >= 0.375 '
      'ORDER BY gravity_score DESC LIMIT 20', false),
@@ -64,10 +61,11 @@ FROM (VALUES
      'SELECT id, created_at FROM gravity_map WHERE user_id = :user_id AND emotion_type = :emotion_type '
      'AND gravity_score >= 0.8 AND created_at <= :created_at ORDER BY created_at DESC, id DESC LIMIT 3', false),
 
-    -- Recall: the turns before and after a memory, in an order without ties; and the lexical part's statistics of a user.
+    -- A session, read backwards here; and recall's turns before and after a memory, in an order without ties.
     ('idx_gravity_map_session_turns', 'gravity_map', false, '(user_id, session_id, created_at, id) WHERE session_id IS NOT NULL',
-     'SELECT id FROM gravity_map WHERE user_id = :user_id AND session_id = :session_id '
-     'AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT 2', false),
+     'SELECT id, content, created_at FROM gravity_map WHERE user_id = :user_id AND session_id = :session_id '
+     'ORDER BY created_at DESC LIMIT 50', false),
+    -- Recall: the lexical part's statistics of a user.
     ('idx_memory_digests_length', 'memory_digests', false, '(user_id, length)',
      'SELECT count(*), avg(length) FROM memory_digests WHERE user_id = :user_id', false),
 

@@ -66,6 +66,9 @@ VALUES
     ('text_search_config', 'text search configuration', 'english', NULL, NULL, NULL, 'text search configuration',
      'Which words of content and query are the same and which are stop words. After a change, CALL '
      'gravity_memory_rebuild_recall() derives the terms of existing memories anew.'),
+    ('derive_bulk_rows', 'integer', '0', 0, 1000000000, NULL, 'rows',
+     'An INSERT of more rows than this leaves what recall reads to CALL gravity_memory_rebuild_recall(), and is cheaper; until then '
+     'recall looks at every memory of its users. 0 derives at once, always.'),
     -- Indexes.
     ('embedding_index', 'choice', 'ivfflat', NULL, NULL, '{ivfflat,hnsw,none}', '',
      'The kind of the two indexes on embedding, for searches across users (spec: ivfflat). hnsw finds more and costs writers '

@@ -109,7 +109,8 @@ FROM (VALUES
 
     ('memory_recall_gaps', 1, 'user_id',       'text',    'NOT NULL', '{}'),
     ('memory_recall_gaps', 2, 'is_every_user', 'boolean', 'NOT NULL', '{}'),
-    ('memory_recall_gaps', 3, 'noted_at',      'timestamp with time zone', 'NOT NULL DEFAULT clock_timestamp()', '{}')
+    ('memory_recall_gaps', 3, 'noted_at',      'timestamp with time zone', 'NOT NULL DEFAULT clock_timestamp()', '{}'),
+    ('memory_recall_gaps', 4, 'only_missing',  'boolean', 'NOT NULL DEFAULT false', '{}')
 ) AS c (table_name, ordinal, column_name, data_type, modifiers, also_accepted)
 $_gravity_memory_column_catalogue$;
 

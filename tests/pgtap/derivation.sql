@@ -3,7 +3,7 @@ BEGIN;
 \ir support/session.psql
 \ir support/vectors.psql
 \ir support/derived.psql
-SELECT plan(85);
+SELECT plan(94);
 SELECT setseed(0.25) AS ignored \gset
 
 -- What is derived.
@@ -283,6 +283,30 @@ INSERT INTO gravity_map (user_id, content, embedding) VALUES ('gap', 'roses', pg
 SELECT is(pg_temp.found('gap'), 21::bigint, 'what an AFTER trigger of the application adds to a new memory is found');
 DROP TRIGGER pgtap_append ON gravity_map;
 SELECT _gravity_memory_fill_recall() IS NULL AS ignored \gset
+
+-- Large loads, where the setting says so, are left to the rebuild.
+
+SELECT gravity_memory_set('derive_bulk_rows', '3') AS ignored \gset
+SELECT count(*) AS digests FROM memory_digests \gset
+INSERT INTO gravity_map (user_id, content, embedding)
+SELECT 'bulk ' || i % 2, 'tulips ' || i, pg_temp.direction(i) FROM generate_series(1, 3) AS i;
+SELECT is((SELECT count(*) FROM memory_digests), :digests::bigint + 3, 'an INSERT of no more than derive_bulk_rows rows derives at once');
+INSERT INTO gravity_map (user_id, content, embedding)
+SELECT 'bulk ' || i % 2, 'roses ' || i, pg_temp.direction(i) FROM generate_series(1, 4) AS i;
+SELECT is((SELECT count(*) FROM memory_digests), :digests::bigint + 3, 'a larger one derives nothing,');
+SELECT results_eq('SELECT user_id, only_missing FROM memory_recall_gaps ORDER BY 1', $$VALUES ('bulk 0', true), ('bulk 1', true)$$, 'notes its users,');
+SELECT is((SELECT count(*) FROM recall_memories('bulk 1', 'roses tulips', p_limit => 100)), 4::bigint, 'and recall is complete');
+SELECT is((SELECT cardinality(n.memory_ids) FROM _gravity_memory_next_recall_gap(NULL, 'bulk 1') AS n), 2, 'the rebuild has but to add what is missing');
+SELECT _gravity_memory_note_recall_gaps(ARRAY['bulk 1']) IS NULL AS ignored \gset
+INSERT INTO gravity_map (user_id, content) SELECT 'bulk 1', 'lilies' FROM generate_series(1, 4);
+SELECT is((SELECT cardinality(n.memory_ids) FROM _gravity_memory_next_recall_gap(NULL, 'bulk 1') AS n), 8, 'unless something else was noted of the user, too');
+SELECT is((SELECT count(*) FROM memory_recall_gaps AS g
+           CROSS JOIN LATERAL _gravity_memory_next_recall_gap(NULL, g.user_id) AS n
+           CROSS JOIN LATERAL _gravity_memory_derive_batch(n.user_id, n.noted_at, n.memory_ids, 500, 0, '{}') AS b WHERE b.is_finished), 2::bigint, 'it works them off');
+SELECT is_empty('SELECT * FROM pg_temp.wrong_derived()', 'and all is as if derived at once');
+SELECT gravity_memory_reset('derive_bulk_rows') IS NULL AS ignored \gset
+INSERT INTO gravity_map (user_id, content) SELECT 'bulk 1', 'irises' FROM generate_series(1, 200);
+SELECT is_empty('SELECT * FROM pg_temp.wrong_derived()', 'by default every INSERT derives at once');
 
 -- Impossible arguments of the rebuild.
 

@@ -19,6 +19,7 @@ SELECT results_eq(
         ('arc_window', '24 hours', '24 hours', 'interval'),
         ('cache_cleanup_schedule', '0 * * * *', '0 * * * *', 'cron schedule'),
         ('cache_retention', '24 hours', '24 hours', 'interval'),
+        ('derive_bulk_rows', '0', '0', 'rows'),
         ('embedding_index', 'ivfflat', 'ivfflat', ''),
         ('embedding_index_min_rows', '10000', '10000', 'memories'),
         ('embedding_index_schedule', '*/10 * * * *', '*/10 * * * *', 'cron schedule'),

@@ -95,7 +95,7 @@ SELECT is((SELECT array[(SELECT count(*) FROM memory_arcs AS a WHERE a.user_id =
 SELECT is((SELECT count(*) FROM memory_digests AS d WHERE d.user_id = 'pgtap teardown'), 3::bigint, 'even the derived ones');
 SELECT is_empty($$SELECT FROM pg_trigger AS t WHERE t.tgrelid = 'gravity_map'::regclass AND t.tgname LIKE 'trigger\_%'$$, 'and takes the triggers with it');
 SELECT is((SELECT count(*) FROM pg_index AS i WHERE i.indrelid = 'gravity_map'::regclass AND i.indexrelid::regclass::text ~ 'idx_gravity_map_'),
-          18::bigint, 'the indexes stay');
+          17::bigint, 'the indexes stay');
 SELECT is((pg_temp.error_of($$INSERT INTO gravity_map (user_id, gravity_score) VALUES ('pgtap teardown 4', 0.9)$$)).message, NULL,
           'and memories can be written without the extension');
 

@@ -3,9 +3,9 @@ BEGIN;
 \ir support/session.psql
 SELECT EXISTS (SELECT FROM pg_available_extensions AS a WHERE a.name = 'plpgsql_check') AS has_plpgsql_check \gset
 \if :has_plpgsql_check
-    SELECT plan(26);
+    SELECT plan(27);
 \else
-    SELECT plan(24);
+    SELECT plan(25);
 \endif
 -- Other files' savepoints may have created objects; this one looks at the extension as it is installed.
 CREATE TEMPORARY VIEW extension_function AS
@@ -24,9 +24,11 @@ SELECT is_empty($$SELECT f.signature FROM extension_function AS f WHERE COALESCE
                 'every function has a comment, a sentence');
 SELECT bag_eq(
     $$SELECT f.name FROM extension_function AS f WHERE NOT COALESCE('search_path=pg_catalog, pg_temp' = ANY (f.proconfig), false)$$,
-    ARRAY['gravity_memory_rebuild_recall'], 'every function but one pins its search_path');
+    ARRAY['gravity_memory_rebuild_recall', '_gravity_memory_document_terms'], 'every function but two pins its search_path');
 SELECT is((SELECT row(f.prokind, f.prosrc ~ '\mCOMMIT\M', f.proconfig)::text FROM extension_function AS f WHERE f.name = 'gravity_memory_rebuild_recall'), '(p,t,)',
-          'and that one commits, which no procedure with settings of its own may do');
+          'one of them commits, which no procedure with settings of its own may do');
+SELECT is((SELECT row(l.lanname, p.provolatile, p.proretset, p.prosecdef, p.proconfig)::text
+           FROM extension_function AS f JOIN pg_proc AS p ON p.oid = f.oid JOIN pg_language AS l ON l.oid = p.prolang WHERE f.name = '_gravity_memory_document_terms'), '(sql,s,t,f,)', 'the other is a query that PostgreSQL writes into the one that calls it');
 SELECT bag_eq('SELECT f.name FROM extension_function AS f WHERE f.prokind <> ''f''', ARRAY['gravity_memory_rebuild_recall'], 'it is the only one that is no function');
 SELECT is_empty($$SELECT f.signature FROM extension_function AS f JOIN pg_language AS l ON l.oid = f.prolang WHERE l.lanname NOT IN ('sql', 'plpgsql')$$,
                 'every function is written in SQL or PL/pgSQL');
@@ -53,7 +55,11 @@ SELECT is_empty($$SELECT f.name FROM public_function AS f WHERE f.prosecdef AND 
 SELECT bag_eq(
     'SELECT f.name FROM public_function AS f',
     ARRAY['_gravity_memory_adoption_mismatches', '_gravity_memory_check_embedding', '_gravity_memory_check_search', '_gravity_memory_checked_recall',
-          '_gravity_memory_checked_setting', '_gravity_memory_column_catalogue', '_gravity_memory_default_settings', '_gravity_memory_document_terms',
+          '_gravity_memory_checked_setting', '_gravity_memory_column_catalogue', '_gravity_memory_default_settings', '_gravity_memory_derived_findings',
+          '_gravity_memory_document_terms', '_gravity_memory_findings', '_gravity_memory_index_findings', '_gravity_memory_job_findings', '_gravity_memory_owner_findings',
+          '_gravity_memory_plain_index_definition', '_gravity_memory_sample_percent', '_gravity_memory_server_findings', '_gravity_memory_setting_findings',
+          '_gravity_memory_statistics_findings', '_gravity_memory_table_counts', '_gravity_memory_table_findings', '_gravity_memory_trigger_findings',
+          '_gravity_memory_vector_index_findings',
           '_gravity_memory_effective_settings', '_gravity_memory_embedded_rows', '_gravity_memory_embedding_dimensions', '_gravity_memory_is_schedule',
           '_gravity_memory_ivfflat_lists', '_gravity_memory_job_catalogue', '_gravity_memory_lexical_candidates', '_gravity_memory_matching_postings',
           '_gravity_memory_may_notify', '_gravity_memory_missing_indexes', '_gravity_memory_names_emotion', '_gravity_memory_nearest',
@@ -61,14 +67,15 @@ SELECT bag_eq(
           '_gravity_memory_query_terms', '_gravity_memory_ranked_memories', '_gravity_memory_recall_conditions', '_gravity_memory_setting_definitions',
           '_gravity_memory_similar_memories', '_gravity_memory_table_bytes', '_gravity_memory_table_catalogue', '_gravity_memory_text_search_config', '_gravity_memory_words',
           '_gravity_memory_trigger_catalogue', '_gravity_memory_unsettled_arcs', '_gravity_memory_vector_index_states', '_gravity_memory_vector_schema',
-          'auto_tag_high_gravity', 'find_similar_memories', 'get_conversation_context', 'gravity_memory_explain_recall',
+          'auto_tag_high_gravity', 'find_similar_memories', 'get_conversation_context', 'gravity_memory_check',
+          'gravity_memory_explain_recall', 'gravity_memory_index_usage', 'gravity_memory_slow_queries', 'gravity_memory_stats',
           'gravity_memory_index_catalogue', 'gravity_memory_index_ddl', 'gravity_memory_search_all', 'gravity_memory_settings',
           'gravity_weighted_search', 'match_memories', 'notify_arc_created', 'notify_memory_created', 'recall_memories'],
     'everybody may execute what reads, and the triggers that run as the writer');
 SELECT bag_eq(
     'SELECT f.name FROM extension_function AS f EXCEPT SELECT f.name FROM public_function AS f',
     ARRAY['_gravity_memory_begin_rebuild', '_gravity_memory_bind_vector_schema', '_gravity_memory_clustered_near', '_gravity_memory_derive',
-          '_gravity_memory_derive_batch', '_gravity_memory_derive_memories', '_gravity_memory_examine_cluster', '_gravity_memory_fill_recall',
+          '_gravity_memory_derive_batch', '_gravity_memory_derive_memories', '_gravity_memory_derive_or_note', '_gravity_memory_leaves_deriving', '_gravity_memory_examine_cluster', '_gravity_memory_fill_recall',
           '_gravity_memory_forget_derived', '_gravity_memory_hand_over', '_gravity_memory_keep_arc_totals', '_gravity_memory_keep_derived',
           '_gravity_memory_link_memories', '_gravity_memory_lock_cluster', '_gravity_memory_may_read_derived', '_gravity_memory_may_write',
           '_gravity_memory_may_write_arcs', '_gravity_memory_may_write_derived', '_gravity_memory_next_recall_gap', '_gravity_memory_note_recall_gaps',
@@ -125,7 +132,7 @@ CREATE TEMPORARY VIEW never_called AS
 SELECT f.* FROM extension_function AS f WHERE COALESCE(pg_stat_get_function_calls(f.oid), 0) = 0;
 DO $wait$
 BEGIN
-    FOR i IN 1 .. 50 LOOP
+    FOR i IN 1 .. 300 LOOP
         PERFORM pg_stat_clear_snapshot();
         EXIT WHEN NOT EXISTS (SELECT FROM never_called);
         PERFORM pg_sleep(0.1);

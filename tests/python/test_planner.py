@@ -6,6 +6,7 @@ Plans are those of EXPLAIN with the server's planner settings untouched.
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Iterator
 from typing import Any
 
@@ -155,6 +156,24 @@ def test_the_planner_takes_the_index_for_its_query(memories: Connection, asked: 
     assert not problems, "\n\n".join(problems)
 
 
+@pytest.mark.parametrize("direction", ["before", "after"])
+def test_the_turns_around_a_memory_are_read_in_order_from_one_index(memories: Connection, direction: str) -> None:
+    compared, order = ("<", "DESC") if direction == "before" else (">", "ASC")
+    row = memories.execute(
+        "SELECT user_id, session_id, created_at, id FROM gravity_map WHERE session_id IS NOT NULL ORDER BY id LIMIT 1"
+    ).fetchone()
+    assert row is not None
+    user_id, session_id, created_at, memory_id = row
+    query = (
+        f"SELECT id FROM gravity_map WHERE user_id = '{user_id}' AND session_id = '{session_id}' "
+        f"AND (created_at, id) {compared} ('{created_at}', '{memory_id}') "
+        f"ORDER BY created_at {order}, id {order} LIMIT 2"
+    )
+    plan = explained(memories, query)
+    assert "idx_gravity_map_session_turns" in {node.get("Index Name") for node in plan}, shown(memories, query)
+    assert not SORTS & {node["Node Type"] for node in plan}, shown(memories, query)
+
+
 @pytest.fixture(params=[*USERS, "a user without memories"])
 def spec_query(request: pytest.FixtureRequest, asked: dict[str, Probe]) -> str:
     """The specification's test query for one user. Its own user, test-user, has no memories here."""
@@ -175,9 +194,13 @@ def test_the_specifications_query_is_an_index_scan(memories: Connection, spec_qu
 
 
 def test_the_specifications_query_takes_less_than_100_ms(memories: Connection, spec_query: str) -> None:
-    row = memories.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + spec_query.encode()).fetchone()
-    assert row is not None
-    assert row[0][0]["Execution Time"] < SPEC_LIMIT_MS, shown(memories, spec_query)
+    times = []
+    # The middle one of three: beside other work, the processor may be taken away once for that long.
+    for _ in range(3):
+        row = memories.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + spec_query.encode()).fetchone()
+        assert row is not None
+        times.append(row[0][0]["Execution Time"])
+    assert statistics.median(times) < SPEC_LIMIT_MS, shown(memories, spec_query)
 
 
 def test_the_specifications_query_stays_an_index_scan_when_it_is_prepared(
