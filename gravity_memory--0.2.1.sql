@@ -5311,13 +5311,14 @@ REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_teardown() FROM PUBLIC;
 
 -- gravity_memory_slow_queries(p_limit): the slowest statements that touch our tables or functions, by pg_stat_statements.
 --
--- The query of the specification's section on monitoring, for this database alone, and for all our tables and functions. Returns query,
--- calls, mean_exec_time, max_exec_time and total_exec_time in milliseconds, and rows, the slowest mean first; as in the view, one row per
--- statement and role. Who is no member of pg_read_all_stats sees the statements of roles that it is a member of.
--- Errors: 22023 unless p_limit is at least 1; 55000 when pg_stat_statements is not installed in this database, not preloaded, or older
--- than 1.8, with a HINT that says what to do; 42501 where pg_stat_statements is closed to the caller.
+-- The query of the specification's section on monitoring, for this database alone, and for all our tables and functions. Returns
+-- query, calls, mean_exec_time, max_exec_time and total_exec_time in milliseconds, and rows, the slowest mean first; as in the
+-- view, one row per statement and role. Who is no member of pg_read_all_stats sees the statements of roles that it is a member of.
+-- Errors: 22023 unless p_limit is at least 1; 55000 when pg_stat_statements is not installed in this database, not preloaded, or
+-- older than 1.8, with a HINT that says what to do; 42501 where pg_stat_statements is closed to the caller.
 CREATE FUNCTION @extschema@.gravity_memory_slow_queries(p_limit integer DEFAULT 10)
-RETURNS TABLE (query text, calls bigint, mean_exec_time double precision, max_exec_time double precision, total_exec_time double precision,
+RETURNS TABLE (query text, calls bigint, mean_exec_time double precision, max_exec_time double precision,
+    total_exec_time double precision,
                rows bigint)
 LANGUAGE plpgsql
 STABLE
@@ -5359,14 +5360,16 @@ BEGIN
         INTO v_found USING v_names, p_limit;
     RETURN QUERY
     SELECT f.query, f.calls, f.mean_exec_time, f.max_exec_time, f.total_exec_time, f.rows
-    FROM jsonb_to_recordset(v_found) AS f (query text, calls bigint, mean_exec_time double precision, max_exec_time double precision,
+    FROM jsonb_to_recordset(v_found) AS f (query text, calls bigint, mean_exec_time double precision,
+        max_exec_time double precision,
                                            total_exec_time double precision, rows bigint)
     ORDER BY f.mean_exec_time DESC, f.query;
 EXCEPTION
     WHEN undefined_column OR undefined_table THEN
         GET STACKED DIAGNOSTICS v_detail = MESSAGE_TEXT;
         RAISE EXCEPTION 'pg_stat_statements is older than 1.8 in database %', current_database()
-            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = v_detail, HINT = 'Run ALTER EXTENSION pg_stat_statements UPDATE.';
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = v_detail,
+                HINT = 'Run ALTER EXTENSION pg_stat_statements UPDATE.';
     WHEN object_not_in_prerequisite_state THEN
         IF v_schema IS NULL THEN
             RAISE;
@@ -5385,16 +5388,17 @@ COMMENT ON FUNCTION @extschema@.gravity_memory_slow_queries(integer) IS
 
 -- gravity_memory_index_usage(): how much each index of our tables is used, what it is for and what it takes.
 --
--- Returns one row per index, those of the application's own included, most used first: table and index, scans, the time of the last one
--- (NULL on PostgreSQL 15, which does not keep it), index entries read and rows fetched by them, size in bytes; never_used_since, when
--- there was no scan: since when that is known, which is when the counters of this database or of the server were last reset or lost in a
--- crash, or when the index was made, if that is later; whether it is in gravity_memory_index_catalogue() and in the specification; serves: the
--- catalogue's query, or the constraint that the index keeps, which needs it whatever its scans; and whether it is valid.
--- An index of a partitioned table is one row, the sum of its partitions'. Counters are of this server: a replica counts its own.
--- Errors: 55000 when none of our tables is there.
+-- Returns one row per index, those of the application's own included, most used first: table and index, scans, the time of the last
+-- one (NULL on PostgreSQL 15, which does not keep it), index entries read and rows fetched by them, size in bytes;
+-- never_used_since, when there was no scan: since when that is known, which is when the counters of this database or of the server
+-- were last reset or lost in a crash, or when the index was made, if that is later; whether it is in
+-- gravity_memory_index_catalogue() and in the specification; serves: the catalogue's query, or the constraint that the index keeps,
+-- which needs it whatever its scans; and whether it is valid. An index of a partitioned table is one row, the sum of its
+-- partitions'. Counters are of this server: a replica counts its own. Errors: 55000 when none of our tables is there.
 CREATE FUNCTION @extschema@.gravity_memory_index_usage()
 RETURNS TABLE (table_name text, index_name text, scans bigint, last_scan timestamptz, tuples_read bigint, tuples_fetched bigint,
-               size_bytes bigint, never_used_since timestamptz, in_catalogue boolean, in_spec boolean, serves text, is_valid boolean)
+               size_bytes bigint, never_used_since timestamptz, in_catalogue boolean, in_spec boolean, serves text,
+                   is_valid boolean)
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
@@ -5411,7 +5415,8 @@ BEGIN
     -- A database whose counters were never reset says NULL; what the whole server counts began no later than they did.
     v_counting_since := GREATEST(
         (SELECT d.stats_reset FROM pg_stat_database AS d WHERE d.datname = current_database()),
-        (SELECT LEAST(b.stats_reset, w.stats_reset, a.stats_reset) FROM pg_stat_bgwriter AS b, pg_stat_wal AS w, pg_stat_archiver AS a));
+        (SELECT LEAST(b.stats_reset, w.stats_reset, a.stats_reset) FROM pg_stat_bgwriter AS b, pg_stat_wal AS w,
+            pg_stat_archiver AS a));
 
     RETURN QUERY
     SELECT t.relname::text, k.relname::text, u.scans, u.last_scan, u.tuples_read, u.tuples_fetched, u.size_bytes,
@@ -5443,9 +5448,9 @@ COMMENT ON FUNCTION @extschema@.gravity_memory_index_usage() IS
 
 -- _gravity_memory_table_counts(p_table_name, p_user_id): what gravity_memory_stats() counts in one table.
 --
--- gravity_map is read once: the rows are grouped by all that is counted, in an aggregate that parallel workers can share, and the groups,
--- which are few, are added up by each. How many users there are is another pass, over an index; a count of distinct values would
--- sort the table.
+-- gravity_map is read once: the rows are grouped by all that is counted, in an aggregate that parallel workers can share, and the
+-- groups, which are few, are added up by each. How many users there are is another pass, over an index; a count of distinct values
+-- would sort the table.
 CREATE FUNCTION @extschema@._gravity_memory_table_counts(p_table_name text, p_user_id text)
 RETURNS TABLE (category text, name text, value numeric)
 LANGUAGE plpgsql
@@ -5459,7 +5464,8 @@ BEGIN
         WHEN 'gravity_map' THEN
             RETURN QUERY
             WITH kinds AS MATERIALIZED (
-                SELECT m.emotion_type::text AS emotion, m.temporal_type::text AS temporal, m.meta_tags AS tags, count(*) AS memories,
+                SELECT m.emotion_type::text AS emotion, m.temporal_type::text AS temporal, m.meta_tags AS tags,
+                       count(*) AS memories,
                        count(m.embedding) AS embedded, count(*) FILTER (WHERE m.identity_anchor) AS anchors,
                        count(*) FILTER (WHERE m.created_at > now() - interval '1 day') AS day,
                        count(*) FILTER (WHERE m.created_at > now() - interval '7 days') AS week,
@@ -5474,7 +5480,8 @@ BEGIN
                          COALESCE(sum(k.month), 0) AS month
                   FROM kinds AS k) AS t
             CROSS JOIN LATERAL (VALUES
-                ('total', 'memories', t.memories), ('total', 'with embedding', t.embedded), ('total', 'identity anchors', t.anchors),
+                ('total', 'memories', t.memories), ('total', 'with embedding', t.embedded),
+                    ('total', 'identity anchors', t.anchors),
                 ('growth', 'last day', t.day), ('growth', 'last 7 days', t.week), ('growth', 'last 30 days', t.month)
             ) AS v (category, name, value)
             UNION ALL
@@ -5483,7 +5490,8 @@ BEGIN
              LEFT JOIN LATERAL (SELECT DISTINCT u.tag FROM unnest(k.tags) AS u (tag)) AS l ON true
              GROUP BY l.tag ORDER BY memories DESC, l.tag)
             UNION ALL
-            (SELECT 'emotion', k.emotion, sum(k.memories) AS memories FROM kinds AS k GROUP BY k.emotion ORDER BY memories DESC, k.emotion)
+            (SELECT 'emotion', k.emotion, sum(k.memories) AS memories FROM kinds AS k GROUP BY k.emotion ORDER BY memories DESC,
+                k.emotion)
             UNION ALL
             (SELECT 'temporal_type', k.temporal, sum(k.memories) AS memories
              FROM kinds AS k GROUP BY k.temporal ORDER BY memories DESC, k.temporal);
@@ -5511,7 +5519,8 @@ BEGIN
         WHEN 'consciousness_cache' THEN
             RETURN QUERY
             SELECT 'cache', v.name, v.value
-            FROM (SELECT count(*)::numeric AS entries, count(*) FILTER (WHERE c.created_at < now() - s.retention)::numeric AS expired,
+            FROM (SELECT count(*)::numeric AS entries, count(*)
+                FILTER (WHERE c.created_at < now() - s.retention)::numeric AS expired,
                          COALESCE(sum(c.accessed_count), 0)::numeric AS hits
                   FROM @extschema@.consciousness_cache AS c
                   CROSS JOIN (SELECT (@extschema@._gravity_memory_effective_settings() ->> 'cache_retention')::interval AS retention) AS s
@@ -5534,16 +5543,11 @@ BEGIN
         WHEN 'memory_recall_gaps' THEN
             RETURN QUERY
             SELECT 'derived', v.name, v.value
-            FROM (SELECT count(*) FILTER (WHERE NOT g.is_every_user AND (p_user_id IS NULL OR g.user_id = p_user_id))::numeric AS gaps,
+            FROM (SELECT count(*)
+                FILTER (WHERE NOT g.is_every_user AND (p_user_id IS NULL OR g.user_id = p_user_id))::numeric AS gaps,
                          count(*) FILTER (WHERE g.is_every_user)::numeric AS gaps_of_everyone
                   FROM @extschema@.memory_recall_gaps AS g) AS t
             CROSS JOIN LATERAL (VALUES ('gaps', t.gaps), ('gaps of everyone', t.gaps_of_everyone)) AS v (name, value);
-        WHEN 'notifications' THEN
-            RETURN QUERY
-            SELECT 'notifications', v.name, v.value
-            FROM (VALUES ('queue usage', pg_notification_queue_usage()::numeric),
-                         ('queue limit', (@extschema@._gravity_memory_effective_settings() ->> 'notify_queue_limit')::numeric))
-                 AS v (name, value);
     END CASE;
 END
 $_gravity_memory_table_counts$;
@@ -5558,15 +5562,15 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_table_counts(text, text) IS
 -- For one user, or for everybody with NULL (the default). Returns rows (category, name, value):
 --   total      memories, with embedding, identity anchors, users (of everybody only), arcs, arc members, sessions, patterns
 --   growth     memories created within the last day, 7 days, 30 days
---   tag, emotion, temporal_type   memories by each value; name is NULL for those that have none. A memory counts under each of its tags
+--   tag, emotion, temporal_type   memories by each value, a memory under each of its tags; name is NULL for those that have none
 --   arc_stage  arcs by stage
 --   cache      entries; expired, which are older than cache_retention; hits, the sum of accessed_count
 --   derived    digests, postings, gaps (users of whom recall reads all memories), gaps of everyone (1 while that is noted of all)
 --   notifications   queue usage and queue limit, shares from 0 to 1; the same for every user
 --   not counted     a table that is missing or that the caller may not read; value is NULL
--- Runs with the caller's rights, and counts what the caller may SELECT: under row security, the caller's own rows. For everybody it reads
--- gravity_map once from end to end, an index on user_id once, and the smaller tables and memory_digests once each, with parallel
--- workers where the server has them: some seconds for millions of memories. For one user it reads that user's rows.
+-- Runs with the caller's rights, and counts what the caller may SELECT: under row security, the caller's own rows. For everybody it
+-- reads gravity_map once from end to end, an index on user_id once, and the smaller tables and memory_digests once each, with
+-- parallel workers where the server has them: some seconds for millions of memories. For one user it reads that user's rows.
 -- Errors: 55000 when gravity_map does not exist.
 CREATE FUNCTION @extschema@.gravity_memory_stats(p_user_id text DEFAULT NULL)
 RETURNS TABLE (category text, name text, value numeric)
@@ -5576,6 +5580,7 @@ SET search_path = pg_catalog, pg_temp
 AS $gravity_memory_stats$
 DECLARE
     v_table_name text;
+    v_is_table boolean;
 BEGIN
     IF to_regclass(@extschema@._gravity_memory_qualified_name('gravity_map')) IS NULL THEN
         RAISE EXCEPTION 'the table gravity_map does not exist'
@@ -5583,13 +5588,29 @@ BEGIN
                   HINT = 'Run SELECT * FROM @extschema@.gravity_memory_setup() first.';
     END IF;
     FOREACH v_table_name IN ARRAY ARRAY['gravity_map', 'memory_arcs', 'memory_arc_associations', 'consciousness_cache',
-                                        'active_sessions', 'pattern_matrix', 'memory_digests', 'memory_recall_gaps', 'notifications'] LOOP
+                                        'active_sessions', 'pattern_matrix', 'memory_digests', 'memory_recall_gaps'] LOOP
+        -- Not a view, whose code would run with the caller's rights.
+        SELECT bool_and(c.relkind IN ('r', 'p')) INTO v_is_table
+        FROM pg_class AS c
+        WHERE c.oid = to_regclass(@extschema@._gravity_memory_qualified_name(v_table_name))
+           -- Whose a link is, is read from its arc.
+           OR (v_table_name = 'memory_arc_associations'
+               AND c.oid = to_regclass(@extschema@._gravity_memory_qualified_name('memory_arcs')));
+        IF v_is_table IS NOT TRUE THEN
+            RETURN QUERY SELECT 'not counted', v_table_name, NULL::numeric;
+            CONTINUE;
+        END IF;
         BEGIN
-            RETURN QUERY SELECT c.category, c.name, c.value FROM @extschema@._gravity_memory_table_counts(v_table_name, p_user_id) AS c;
+            RETURN QUERY SELECT c.category, c.name, c.value
+                         FROM @extschema@._gravity_memory_table_counts(v_table_name, p_user_id) AS c;
         EXCEPTION WHEN insufficient_privilege OR undefined_table OR undefined_column THEN
             RETURN QUERY SELECT 'not counted', v_table_name, NULL::numeric;
         END;
     END LOOP;
+    RETURN QUERY
+    SELECT 'notifications', v.name, v.value
+    FROM (VALUES ('queue usage', pg_notification_queue_usage()::numeric),
+                 ('queue limit', (@extschema@._gravity_memory_effective_settings() ->> 'notify_queue_limit')::numeric)) AS v (name, value);
 END
 $gravity_memory_stats$;
 
@@ -5600,9 +5621,9 @@ COMMENT ON FUNCTION @extschema@.gravity_memory_stats(text) IS
 
 -- _gravity_memory_table_findings(): what is wrong with the tables themselves, for gravity_memory_check().
 --
--- Missing tables and columns, what keeps setup from adopting a table, derived tables that are open or have triggers of others, tables
--- that pg_dump would leave out, and autovacuum switched off. Read from the catalogues; one row of gravity_map is read where its
--- embeddings have no fixed dimension, to know which one to give them.
+-- Missing tables and columns, what keeps setup from adopting a table, derived tables that are open or have triggers of others,
+-- tables that pg_dump would leave out, and autovacuum switched off. Read from the catalogues; one row of gravity_map is read where
+-- its embeddings have no fixed dimension, to know which one to give them.
 CREATE FUNCTION @extschema@._gravity_memory_table_findings()
 RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
 LANGUAGE plpgsql
@@ -5633,7 +5654,8 @@ BEGIN
 
     -- Its owner may have changed a table since it was adopted. Where the line ends in a statement, that is what mends it.
     RETURN QUERY
-    SELECT 'error', 'table_mismatch', COALESCE(substring(m.line FROM '^the (?:foreign key|name) (\S+)'), split_part(m.line, ' ', 1)),
+    SELECT 'error', 'table_mismatch',
+           COALESCE(substring(m.line FROM '^the (?:foreign key|name) (\S+)'), split_part(m.line, ' ', 1)),
            'Setup cannot adopt it: ' || m.line || '.',
            replace(substring(m.line FROM ': (ALTER TABLE .*)$'), 'ALTER TABLE ', 'ALTER TABLE @extschema@.')
     FROM @extschema@._gravity_memory_adoption_mismatches() AS m (line)
@@ -5642,6 +5664,8 @@ BEGIN
     SELECT a.atttypmod, true INTO v_dimensions, v_has_embedding
     FROM pg_attribute AS a
     JOIN pg_type AS t ON t.oid = a.atttypid
+    -- Reading a view would run its code.
+    JOIN pg_class AS c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p')
     WHERE a.attrelid = v_memories AND a.attname = 'embedding' AND NOT a.attisdropped AND t.typname = 'vector';
     IF v_has_embedding AND v_dimensions < 1 THEN
         IF has_column_privilege(v_memories, 'embedding', 'SELECT') THEN
@@ -5655,7 +5679,8 @@ BEGIN
         RETURN QUERY
         SELECT 'error', 'embedding_without_dimension', 'gravity_map.embedding',
                'The embeddings have no fixed dimension: pgvector indexes no such column, and vectors of another length fail searches.',
-               format('ALTER TABLE %s ALTER COLUMN embedding TYPE %I.vector(%s)', @extschema@._gravity_memory_qualified_name('gravity_map'),
+               format('ALTER TABLE %s ALTER COLUMN embedding TYPE %I.vector(%s)',
+                   @extschema@._gravity_memory_qualified_name('gravity_map'),
                       @extschema@._gravity_memory_vector_schema(), v_dimensions);
     END IF;
 
@@ -5670,7 +5695,8 @@ BEGIN
 
     RETURN QUERY
     SELECT 'error', 'foreign_trigger', format('%I on %I', g.tgname, t.table_name),
-           format('The derived table %I has a trigger that is not ours: setup stops at it, and what is derived may be wrong.', t.table_name),
+           format('The derived table %I has a trigger that is not ours: setup stops at it, and what is derived may be wrong.',
+               t.table_name),
            format('DROP TRIGGER %I ON %s', g.tgname, n.name)
     FROM @extschema@._gravity_memory_table_catalogue() AS t
     CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(t.table_name) AS name) AS n
@@ -5695,7 +5721,8 @@ BEGIN
     FROM @extschema@._gravity_memory_table_catalogue() AS t
     CROSS JOIN LATERAL (SELECT to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name)) AS oid) AS n
     JOIN pg_class AS k ON k.relkind = 'r' AND (k.oid = n.oid OR k.oid IN (SELECT p.relid FROM pg_partition_tree(n.oid) AS p))
-    CROSS JOIN LATERAL (VALUES ('', 'autovacuum_enabled', k.oid), ('the TOAST table of ', 'toast.autovacuum_enabled', k.reltoastrelid))
+    CROSS JOIN LATERAL (VALUES ('', 'autovacuum_enabled', k.oid),
+        ('the TOAST table of ', 'toast.autovacuum_enabled', k.reltoastrelid))
          AS w (which, parameter, relation)
     JOIN pg_class AS o ON o.oid = w.relation
     CROSS JOIN LATERAL pg_options_to_table(o.reloptions) AS r
@@ -5710,8 +5737,8 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_table_findings() IS
 
 -- _gravity_memory_owner_findings(): who owns what, where that keeps our functions from working, for gravity_memory_check().
 --
--- The SECURITY DEFINER functions write the arcs and what is derived: they should belong to the owner of gravity_map, which
--- setup sees to, and need the privileges. Adopted tables keep the owner they had; whoever owns the extension must be able to alter them.
+-- The SECURITY DEFINER functions write the arcs and what is derived: they should belong to the owner of gravity_map, which setup
+-- sees to, and need the privileges. Adopted tables keep the owner they had; whoever owns the extension must be able to alter them.
 CREATE FUNCTION @extschema@._gravity_memory_owner_findings()
 RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
 LANGUAGE plpgsql
@@ -5769,7 +5796,8 @@ BEGIN
 
     RETURN QUERY
     SELECT 'error', 'forced_row_security', t.table_name,
-           format('Row security is forced on the owner of %I, and the table has no policy: what is derived can be neither written nor read.',
+           format('Row security is forced on the owner of %I, and the table has no policy: what is derived can be neither '
+                  'written nor read.',
                   t.table_name),
            format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', n.name)
     FROM @extschema@._gravity_memory_table_catalogue() AS t
@@ -5793,10 +5821,11 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_owner_findings() IS
 
 -- sql/monitoring/_gravity_memory_trigger_findings.sql
 
--- _gravity_memory_trigger_findings(): triggers that are missing, switched off or not as setup makes them, for gravity_memory_check().
+-- _gravity_memory_trigger_findings(): triggers that are missing, switched off or not as setup makes them, for
+-- gravity_memory_check().
 --
--- ENABLE REPLICA is off for every ordinary session; ENABLE ALWAYS is on. Setup replaces a trigger that was changed and leaves one that was
--- switched off.
+-- ENABLE REPLICA is off for every ordinary session; ENABLE ALWAYS is on. Setup replaces a trigger that was changed and leaves one
+-- that was switched off.
 CREATE FUNCTION @extschema@._gravity_memory_trigger_findings()
 RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
 LANGUAGE sql
@@ -5809,7 +5838,8 @@ AS $_gravity_memory_trigger_findings$
     FROM @extschema@._gravity_memory_trigger_catalogue() AS c
     CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(c.table_name) AS name) AS n
     LEFT JOIN pg_trigger AS t ON t.tgrelid = to_regclass(n.name) AND t.tgname = c.trigger_name
-    CROSS JOIN LATERAL (SELECT 'SELECT * FROM ' || @extschema@._gravity_memory_qualified_name('gravity_memory_setup') || '()' AS call) AS s
+    CROSS JOIN LATERAL (SELECT 'SELECT * FROM ' || @extschema@._gravity_memory_qualified_name('gravity_memory_setup')
+        || '()' AS call) AS s
     CROSS JOIN LATERAL (
         VALUES ('missing_trigger', 'The trigger does not exist.', s.call, t.oid IS NULL),
                ('changed_trigger', 'The trigger is not as setup makes it, but: ' || pg_get_triggerdef(t.oid), s.call,
@@ -5817,7 +5847,8 @@ AS $_gravity_memory_trigger_findings$
                ('disabled_trigger',
                 CASE WHEN c.definition ~ '_gravity_memory_keep_derived\(\)$'
                      THEN 'The trigger is switched off: of memories written meanwhile nothing is derived. When it is on again, CALL '
-                          || @extschema@._gravity_memory_qualified_name('gravity_memory_rebuild_recall') || '(p_everything => true).'
+                          || @extschema@._gravity_memory_qualified_name('gravity_memory_rebuild_recall')
+                              || '(p_everything => true).'
                      ELSE 'The trigger is switched off.' END,
                 format('ALTER TABLE %s ENABLE TRIGGER %I', n.name, c.trigger_name), t.tgenabled IN ('D', 'R'))
     ) AS f (finding, problem, remedy, applies)
@@ -5829,12 +5860,13 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_trigger_findings() IS
 
 -- sql/monitoring/_gravity_memory_plain_index_definition.sql
 
--- _gravity_memory_plain_index_definition(p_definition): what an index is good for, in a form in which two definitions can be compared.
+-- _gravity_memory_plain_index_definition(p_definition): what an index is good for, in a form in which two definitions can be
+-- compared.
 --
--- p_definition is what follows the table's name in CREATE INDEX, as the catalogue writes it or as pg_get_indexdef() prints it. Left out is
--- what changes no plan (storage parameters, included columns) and what depends on the types of adopted columns (casts), then
--- parentheses and blanks, which PostgreSQL sets in its own way. The kind of an index on embedding is a setting, and left out too, and so is
--- pgvector's default operator class, which PostgreSQL does not print.
+-- p_definition is what follows the table's name in CREATE INDEX, as the catalogue writes it or as pg_get_indexdef() prints it. Left
+-- out is what changes no plan (storage parameters, included columns) and what depends on the types of adopted columns (casts), then
+-- parentheses and blanks, which PostgreSQL sets in its own way. The kind of an index on embedding is a setting, and left out too,
+-- and so is pgvector's default operator class, which PostgreSQL does not print.
 CREATE FUNCTION @extschema@._gravity_memory_plain_index_definition(p_definition text)
 RETURNS text
 LANGUAGE sql
@@ -5856,10 +5888,11 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_plain_index_definition(text) IS
 
 -- sql/monitoring/_gravity_memory_index_findings.sql
 
--- _gravity_memory_index_findings(): indexes that are missing, invalid or others than the catalogue says, for gravity_memory_check().
+-- _gravity_memory_index_findings(): indexes that are missing, invalid or others than the catalogue says, for
+-- gravity_memory_check().
 --
--- Invalid indexes of any name, because they cost writers and serve nobody; those that another session is building at this moment are
--- left out where the caller may see that. Not the two indexes on embedding, but for their operator class: whether they suit the
+-- Invalid indexes of any name, because they cost writers and serve nobody; those that another session is building at this moment
+-- are left out where the caller may see that. Not the two indexes on embedding, but for their operator class: whether they suit the
 -- rows is in _gravity_memory_vector_index_findings(). An index whose definition the owner tuned for a purpose is a notice, no more.
 CREATE FUNCTION @extschema@._gravity_memory_index_findings()
 RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
@@ -5902,7 +5935,8 @@ BEGIN
     FROM @extschema@.gravity_memory_index_catalogue() AS c
     JOIN pg_class AS t ON t.oid = to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name))
     JOIN pg_index AS i
-      ON i.indexrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.index_name)) AND i.indrelid = t.oid AND i.indisvalid
+      ON i.indexrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.index_name)) AND i.indrelid = t.oid
+          AND i.indisvalid
     CROSS JOIN LATERAL (SELECT CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END
                                || substring(pg_get_indexdef(i.indexrelid) FROM ' (USING .*)$') AS definition) AS d
     WHERE @extschema@._gravity_memory_plain_index_definition(regexp_replace(d.definition, '^UNIQUE ', ''))
@@ -5918,9 +5952,9 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_index_findings() IS
 
 -- _gravity_memory_vector_index_findings(): indexes on embedding that do not suit the rows, for gravity_memory_check().
 --
--- Judged as the job train-vector-indexes judges them; see _gravity_memory_vector_index_states(). Where that job runs it mends them by
--- itself, one statement at a time, and the finding is a notice. Replacing an index takes several statements: the one returned
--- is the next, so check again after it. Who may not execute gravity_memory_vector_index_ddl() is told its name.
+-- Judged as the job train-vector-indexes judges them; see _gravity_memory_vector_index_states(). Where that job runs it mends them
+-- by itself, one statement at a time, and the finding is a notice. Replacing an index takes several statements: the one returned is
+-- the next, so check again after it. Who may not execute gravity_memory_vector_index_ddl() is told its name.
 CREATE FUNCTION @extschema@._gravity_memory_vector_index_findings()
 RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
 LANGUAGE plpgsql
@@ -5943,7 +5977,8 @@ BEGIN
         RETURN;
     END IF;
     IF has_function_privilege(v_ddl, 'EXECUTE') THEN
-        v_statements := ARRAY(SELECT s.ddl FROM @extschema@.gravity_memory_vector_index_ddl() WITH ORDINALITY AS s (ddl, step) ORDER BY s.step);
+        v_statements := ARRAY(SELECT s.ddl FROM @extschema@.gravity_memory_vector_index_ddl() WITH ORDINALITY AS s (ddl, step)
+            ORDER BY s.step);
     ELSE
         v_statements := ARRAY['SELECT ddl FROM ' || v_ddl || ' AS ddl \gexec'];
     END IF;
@@ -5966,13 +6001,15 @@ BEGIN
             WHERE u.statement !~ '^(CREATE|DROP) ' OR strpos(u.statement, s.index_name) > 0 ORDER BY u.step LIMIT 1)
     FROM @extschema@._gravity_memory_vector_index_states() AS s
     CROSS JOIN LATERAL (VALUES
-        ('missing_vector_index', 'There are memories enough to train it; until it is built, searches across users compare all of them.',
+        ('missing_vector_index',
+            'There are memories enough to train it; until it is built, searches across users compare all of them.',
          s.is_wanted AND s.index_oid IS NULL AND NOT s.successor_serves),
         ('untrained_vector_index',
          'The index has another kind, or a number of lists that the memories have outgrown, or is invalid: it should be '
          || s.definition || '.', s.is_wanted AND s.index_oid IS NOT NULL AND NOT s.index_serves),
         ('unwanted_vector_index',
-         'The index stands on fewer memories than embedding_index_min_rows, or embedding_index says none: it finds little and costs writers.',
+         'The index stands on fewer memories than embedding_index_min_rows, or embedding_index says none: it finds little and '
+         'costs writers.',
          NOT s.is_wanted AND s.index_oid IS NOT NULL),
         ('unfinished_vector_index', 'A successor of the index was built and has not taken its place, or was left half built.',
          s.successor_oid IS NOT NULL AND NOT (s.is_wanted AND s.index_oid IS NOT NULL AND NOT s.index_serves))
@@ -5989,7 +6026,8 @@ BEGIN
     RETURN QUERY
     SELECT 'warning', 'vector_index_memory', string_agg(s.index_name, ', ' ORDER BY s.index_name),
            'They cannot be built: ' || s.advice || '.',
-           format('ALTER ROLE %I SET maintenance_work_mem = ''%s MB''', current_user, substring(s.advice FROM 'at least ([0-9]+) MB'))
+           format('ALTER ROLE %I SET maintenance_work_mem = ''%s MB''', current_user,
+               substring(s.advice FROM 'at least ([0-9]+) MB'))
     FROM @extschema@._gravity_memory_vector_index_states() AS s
     WHERE NOT s.is_wanted AND NOT s.is_buildable AND s.advice ~ '^maintenance_work_mem' AND s.index_oid IS NULL
     GROUP BY s.advice;
@@ -6003,11 +6041,10 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_vector_index_findings() IS
 
 -- _gravity_memory_job_findings(): jobs of pg_cron that are missing, switched off or failing, for gravity_memory_check().
 --
--- Nothing where pg_cron is not in this database: another scheduler may run the jobs. A job counts by its command, whatever its name. It
--- fails when its latest run did; of train-vector-index-step, whose command changes, the runs are looked at that are not older than
--- a day. pg_cron shows a role its own jobs only: whoever sees none of ours, and may not see all, gets an error, which
--- gravity_memory_check() reports as not checked.
--- Errors: 42501 for a role that may not read the jobs.
+-- Nothing where pg_cron is not in this database: another scheduler may run the jobs. A job counts by its command, whatever its
+-- name. It fails when its latest run did; of train-vector-index-step, whose command changes, the runs are looked at that are not
+-- older than a day. pg_cron shows a role its own jobs only: whoever sees none of ours, and may not see all, gets an error, which
+-- gravity_memory_check() reports as not checked. Errors: 42501 for a role that may not read the jobs.
 CREATE FUNCTION @extschema@._gravity_memory_job_findings()
 RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
 LANGUAGE plpgsql
@@ -6033,14 +6070,16 @@ BEGIN
         IF v_job.jobid IS NULL THEN
             EXECUTE 'SELECT row_security_active(''cron.job'')' INTO v_is_hidden;
             IF v_is_hidden THEN
-                RAISE EXCEPTION 'the jobs of other roles are hidden from %, and % is not among its own', current_user, v_wanted.job_name
+                RAISE EXCEPTION 'the jobs of other roles are hidden from %, and % is not among its own', current_user,
+                    v_wanted.job_name
                     USING ERRCODE = 'insufficient_privilege', HINT = 'Check as the role that owns the jobs, or as a superuser.';
             END IF;
             EXECUTE 'SELECT EXISTS (SELECT FROM cron.job AS j WHERE j.jobname = $1 AND j.username = current_user)'
                 INTO v_is_hidden USING v_wanted.job_name;
             RETURN QUERY SELECT 'error', 'missing_job', v_wanted.job_name, format('No job of pg_cron runs %s.', v_wanted.command),
                 CASE WHEN v_is_hidden  -- by another job of that name
-                     THEN format('SELECT cron.schedule(%L, %L, %L)', 'gravity_memory ' || v_wanted.job_name, v_wanted.schedule, v_wanted.command)
+                     THEN format('SELECT cron.schedule(%L, %L, %L)', 'gravity_memory ' || v_wanted.job_name, v_wanted.schedule,
+                         v_wanted.command)
                      ELSE v_schedule END;
             CONTINUE;
         END IF;
@@ -6102,11 +6141,12 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_sample_percent(text) IS
 
 -- _gravity_memory_derived_findings(): whether what recall reads is there for every memory, for gravity_memory_check().
 --
--- First the users that setup and the triggers noted in memory_recall_gaps, of whom recall reads the memories themselves. Then a look for
--- what nobody noted, such as a load with triggers switched off: about 200 blocks of gravity_map and of memory_digests, spread over the
--- table, and the 200 newest memories, each compared with its counterpart by key. Tables up to 200 blocks are compared whole. Of
--- a larger one, what concerns one row in a hundred is practically sure to be seen, what concerns single rows hardly.
--- Errors: 42501 for a role that may not read all memories and the derived tables, which gravity_memory_check() reports as not checked.
+-- First the users that setup and the triggers noted in memory_recall_gaps, of whom recall reads the memories themselves. Then a
+-- look for what nobody noted, such as a load with triggers switched off: about 200 blocks of gravity_map and of memory_digests,
+-- spread over the table, and the 200 newest memories, each compared with its counterpart by key. Tables up to 200 blocks are
+-- compared whole. Of a larger one, what concerns one row in a hundred is practically sure to be seen, what concerns single rows
+-- hardly. Errors: 42501 for a role that may not read all memories and the derived tables, which gravity_memory_check() reports as
+-- not checked.
 CREATE FUNCTION @extschema@._gravity_memory_derived_findings()
 RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
 LANGUAGE plpgsql
@@ -6130,11 +6170,13 @@ DECLARE
 BEGIN
     -- A table that is missing, or is none, is a finding of its own.
     IF v_memories IS NULL OR v_digests IS NULL OR v_postings IS NULL OR v_gaps IS NULL
-       OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid IN (v_memories, v_digests, v_postings, v_gaps) AND c.relkind NOT IN ('r', 'p'))
+       OR EXISTS (SELECT FROM pg_class AS c
+                  WHERE c.oid IN (v_memories, v_digests, v_postings, v_gaps) AND c.relkind NOT IN ('r', 'p'))
     THEN
         RETURN;
     END IF;
-    IF row_security_active(v_memories) OR row_security_active(v_digests) OR row_security_active(v_postings) OR row_security_active(v_gaps) THEN
+    IF row_security_active(v_memories) OR row_security_active(v_digests) OR row_security_active(v_postings)
+        OR row_security_active(v_gaps) THEN
         RAISE EXCEPTION 'row security hides memories, or what is derived from them, from %', current_user
             USING ERRCODE = 'insufficient_privilege', HINT = 'Check as the owner of gravity_map, or as a role with BYPASSRLS.';
     END IF;
@@ -6144,7 +6186,7 @@ BEGIN
     IF v_is_every_user OR v_users > 0 THEN
         RETURN QUERY SELECT 'warning', 'recall_gaps', 'memory_recall_gaps',
             format('Recall reads all memories of %s, slowly, because what is derived from them may be missing or wrong.',
-                   CASE WHEN v_is_every_user THEN 'every user' ELSE v_users || CASE v_users WHEN 1 THEN ' user' ELSE ' users' END END),
+                   CASE WHEN v_is_every_user THEN 'every user' WHEN v_users = 1 THEN '1 user' ELSE v_users || ' users' END),
             v_rebuild || '()';
     END IF;
     IF v_is_every_user THEN
@@ -6169,8 +6211,8 @@ BEGIN
     WHERE s.user_id IS NOT NULL AND c.is_noted IS NULL;
     IF v_wrong > 0 THEN
         RETURN QUERY SELECT 'error', 'missing_derived_rows', 'memory_digests',
-            format('%s of %s memories looked at have no row there, or one without their embedding, and nobody noted it: recall does not find them.',
-                   v_wrong, v_looked_at),
+            format('%s of %s memories looked at have no row there, or one without their embedding, and nobody noted it: recall does not '
+                   'find them.', v_wrong, v_looked_at),
             v_rebuild || '(p_everything => true)';
     END IF;
 
@@ -6205,7 +6247,8 @@ BEGIN
         WHERE c.is_noted IS NULL;
         IF v_wrong > 0 THEN
             RETURN QUERY SELECT 'error', 'signature_length', 'memory_digests.signature',
-                format('%s of %s signatures looked at are not %s bits long, as the embeddings are by now.', v_wrong, v_looked_at, v_dimensions),
+                format('%s of %s signatures looked at are not %s bits long, as the embeddings are by now.', v_wrong, v_looked_at,
+                    v_dimensions),
                 v_rebuild || '(p_everything => true)';
         END IF;
     END IF;
@@ -6219,10 +6262,10 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_derived_findings() IS
 
 -- _gravity_memory_statistics_findings(): tables whose statistics the planner should not trust, for gravity_memory_check().
 --
--- Never gathered on a table of more than 10,000 rows, as after pg_upgrade or a restore; or stale, when more than 10,000 rows and a fifth of the
--- table, which is twice what autovacuum waits for by default, changed since. What a session counts arrives a moment late, so that a load may be
--- counted after the ANALYZE that followed it: the table must have grown too, or ten minutes have passed, in which autovacuum makes that good.
--- Also autovacuum switched off on the server.
+-- Never gathered on a table of more than 10,000 rows, as after pg_upgrade or a restore; or stale, when more than 10,000 rows and a
+-- fifth of the table, which is twice what autovacuum waits for by default, changed since. What a session counts arrives a moment
+-- late, so that a load may be counted after the ANALYZE that followed it: the table must have grown too, or ten minutes have
+-- passed, in which autovacuum makes that good. Also autovacuum switched off on the server.
 CREATE FUNCTION @extschema@._gravity_memory_statistics_findings()
 RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
 LANGUAGE plpgsql
@@ -6239,7 +6282,8 @@ BEGIN
     JOIN pg_class AS c ON c.relkind = 'r' AND (c.oid = n.oid OR c.oid IN (SELECT p.relid FROM pg_partition_tree(n.oid) AS p))
     JOIN pg_stat_all_tables AS s ON s.relid = c.oid
     CROSS JOIN LATERAL (
-        -- pg_stats says what was gathered, but hides it from whoever may not read the table; the counters say when, but a crash loses them.
+        -- pg_stats says what was gathered, but hides it from whoever may not read the table; the counters say when, but a crash
+        -- loses them.
         SELECT GREATEST(c.reltuples::double precision, s.n_live_tup, 0) AS rows,
                s.last_analyze IS NULL AND s.last_autoanalyze IS NULL
                AND NOT EXISTS (SELECT FROM pg_stats AS p WHERE p.schemaname = s.schemaname AND p.tablename = s.relname) AS is_new
@@ -6256,7 +6300,8 @@ BEGIN
     WHERE f.applies;
 
     IF NOT current_setting('autovacuum')::boolean OR NOT current_setting('track_counts')::boolean THEN
-        RETURN QUERY SELECT 'warning', 'autovacuum_off', 'server', 'Autovacuum, or track_counts without which it does nothing, is switched off.',
+        RETURN QUERY SELECT 'warning', 'autovacuum_off', 'server',
+            'Autovacuum, or track_counts without which it does nothing, is switched off.',
                             CASE WHEN current_setting('autovacuum')::boolean THEN 'ALTER SYSTEM SET track_counts = on'
                                  ELSE 'ALTER SYSTEM SET autovacuum = on' END;
     END IF;
@@ -6270,8 +6315,8 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_statistics_findings() IS
 
 -- _gravity_memory_setting_findings(): settings that are unknown, impossible or contradict each other, for gravity_memory_check().
 --
--- gravity_memory_set() refuses the first two; they come from a dump of another version, or from a direct write to the table. Settings
--- are compared with each other only when all of them are possible.
+-- gravity_memory_set() refuses the first two; they come from a dump of another version, or from a direct write to the table.
+-- Settings are compared with each other only when all of them are possible.
 CREATE FUNCTION @extschema@._gravity_memory_setting_findings()
 RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
 LANGUAGE plpgsql
@@ -6300,7 +6345,8 @@ BEGIN
         IF NOT v_override.is_known THEN
             RETURN QUERY SELECT 'warning', 'unknown_setting', v_override.name,
                 format('There is no such setting in this version; the value %L does nothing.', left(v_override.value, 200)),
-                format('DELETE FROM %s WHERE name = %L', @extschema@._gravity_memory_qualified_name('gravity_memory_settings'), v_override.name);
+                format('DELETE FROM %s WHERE name = %L', @extschema@._gravity_memory_qualified_name('gravity_memory_settings'),
+                    v_override.name);
             CONTINUE;
         END IF;
         BEGIN
@@ -6316,7 +6362,8 @@ BEGIN
 
     v_settings := @extschema@._gravity_memory_effective_settings();
     -- The fewest lists that an index has, or will have: more than these cannot be searched.
-    SELECT min(COALESCE((SELECT o.option_value::integer FROM pg_options_to_table(c.reloptions) AS o WHERE o.option_name = 'lists'), 100))
+    SELECT min(COALESCE((SELECT o.option_value::integer FROM pg_options_to_table(c.reloptions) AS o
+           WHERE o.option_name = 'lists'), 100))
     INTO v_lists
     FROM pg_index AS i
     JOIN pg_class AS c ON c.oid = i.indexrelid
@@ -6358,7 +6405,8 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_setting_findings() IS
 
 -- sql/monitoring/_gravity_memory_server_findings.sql
 
--- _gravity_memory_server_findings(): versions that do not go together, and a notification queue that fills, for gravity_memory_check().
+-- _gravity_memory_server_findings(): versions that do not go together, and a notification queue that fills, for
+-- gravity_memory_check().
 --
 -- Signatures need binary_quantize() of pgvector 0.7.0. The version that is published is that of the files on the server.
 CREATE FUNCTION @extschema@._gravity_memory_server_findings()
@@ -6387,7 +6435,8 @@ BEGIN
 
     IF pg_notification_queue_usage() > v_limit THEN
         RETURN QUERY SELECT 'error', 'notification_queue', 'pg_notification_queue_usage()',
-            format('%s %% of the notification queue is in use, and above %s %% nothing is announced: a session that listens does not read.',
+            format('%s %% of the notification queue is in use, and above %s %% nothing is announced: a session that listens '
+                   'does not read.',
                    round(100 * pg_notification_queue_usage()::numeric, 4), 100 * v_limit),
             -- Which one it is, PostgreSQL does not say; a full queue names it in the server's log.
             'SELECT pid, usename, application_name, state, xact_start, query FROM pg_stat_activity '
@@ -6424,7 +6473,8 @@ BEGIN
         WHEN 'server' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_server_findings() AS f;
     END CASE;
 EXCEPTION WHEN OTHERS THEN
-    RETURN QUERY SELECT 'notice', 'not_checked', p_family || ' findings', 'They could not be looked at: ' || SQLERRM || '.', NULL::text;
+    RETURN QUERY SELECT 'notice', 'not_checked', p_family || ' findings', 'They could not be looked at: ' || SQLERRM || '.',
+        NULL::text;
 END
 $_gravity_memory_findings$;
 
@@ -6435,12 +6485,12 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_findings(text) IS
 
 -- gravity_memory_check(): what is wrong with this installation, and the statement that mends it; no row when all is well.
 --
--- Returns one row per finding, errors first: severity (error: something does not work; warning: it works slowly, or will fail; notice: to be
--- known), finding (a short name, the same in every version; docs/operations.md explains each), object, problem (in words) and
--- remedy: one statement that runs as it stands, outside a transaction block, NULL where none can be given. Some findings take several
--- statements: check again after the one returned.
--- Reads the catalogues, the statistics, the settings, and samples of gravity_map and memory_digests, so that it takes some tenths of a second, whatever the
--- number of memories. Runs with the caller's rights: what the caller may not look at is a notice, not_checked, and never an error.
+-- Returns one row per finding, errors first: severity (error: something does not work; warning: it works slowly, or will fail;
+-- notice: to be known), finding (a short name, the same in every version; docs/operations.md explains each), object, problem (in
+-- words) and remedy: one statement that runs as it stands, outside a transaction block, NULL where none can be given. Some findings
+-- take several statements: check again after the one returned. Reads the catalogues, the statistics, the settings, and samples of
+-- gravity_map and memory_digests, so that it takes some tenths of a second, whatever the number of memories. Runs with the caller's
+-- rights: what the caller may not look at is a notice, not_checked, and never an error.
 CREATE FUNCTION @extschema@.gravity_memory_check()
 RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
 LANGUAGE sql
@@ -6448,7 +6498,8 @@ STABLE
 SET search_path = pg_catalog, pg_temp
 AS $gravity_memory_check$
     SELECT f.severity, f.finding, f.object, f.problem, f.remedy
-    FROM unnest(ARRAY['table', 'owner', 'trigger', 'index', 'vector_index', 'job', 'derived', 'statistics', 'setting', 'server']) AS u (family)
+    FROM unnest(ARRAY['table', 'owner', 'trigger', 'index', 'vector_index', 'job', 'derived', 'statistics', 'setting',
+        'server']) AS u (family)
     CROSS JOIN LATERAL @extschema@._gravity_memory_findings(u.family) AS f
     ORDER BY array_position('{error,warning,notice}', f.severity), f.finding, f.object, f.problem
 $gravity_memory_check$;

@@ -54,6 +54,7 @@ def installation(run_folder: Path) -> Installation:
         bindir=str(tree / _PROGRAMS.relative_to("/") / "bin"),
         run=str(run_folder),
         has_pg_cron=True,
+        has_pg_stat_statements=True,
     )
 
 

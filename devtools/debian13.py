@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from devtools.account import server_account
 from devtools.apt import debian_mirror, install_packages, no_services
 from devtools.cache import make_once, run_folder
 from devtools.installation import Installation
@@ -80,4 +81,6 @@ def installation(run: Path) -> Installation:
         run=str(run),
         root=str(root),
         has_pg_cron=True,
+        account=server_account(root),
+        has_pg_stat_statements=True,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from devtools.account import Account, server_account
@@ -22,9 +22,12 @@ class Installation:
         run: this run's folder, as seen from outside.
         root: folder to chroot into for every program, or None.
         has_pg_cron: pg_cron can be preloaded.
+        has_pg_stat_statements: pg_stat_statements can be preloaded.
         perl_lib: folder for PERL5LIB so that pg_prove works, as seen from inside `root`, or None.
         pg_prove: the program, as seen from inside `root`.
         isolation_regress: pg_isolation_regress, when the installation's own does not work.
+        account: who runs the server. Chosen once: packages that another leg installs meanwhile may bring an account
+            that would be chosen afterwards.
     """
 
     major: int
@@ -33,14 +36,11 @@ class Installation:
     run: str
     root: str | None = None
     has_pg_cron: bool = False
+    has_pg_stat_statements: bool = False
     perl_lib: str | None = None
     pg_prove: str = "pg_prove"
     isolation_regress: str | None = None
-
-    @property
-    def account(self) -> Account:
-        """Who runs the server."""
-        return server_account(Path(self.root) if self.root else None)
+    account: Account = field(default_factory=server_account)
 
     def inside(self, path: Path) -> str:
         """A path of ours as programs of this installation see it."""
@@ -79,4 +79,5 @@ class Installation:
     @classmethod
     def from_json(cls, text: str) -> Installation:
         """The inverse of `to_json`."""
-        return cls(**json.loads(text))
+        fields = json.loads(text)
+        return cls(**{**fields, "account": Account(**fields["account"])})

@@ -21,8 +21,8 @@ _NO_SEARCH_PATH = (
     # A procedure that commits cannot pin its search_path; everything in it is qualified, which pgspot checks.
     "extschema.gravity_memory_rebuild_recall(p_batch_size integer,p_user_id text,p_everything boolean)",
     # PostgreSQL inlines only what pins nothing; everything in it is qualified, too.
-    "extschema._gravity_memory_document_terms(p_config regconfig,p_user_id text,p_content text,p_created_at timestamptz,"
-    "length integer,term_keys bigint[],frequencies smallint[])",
+    "extschema._gravity_memory_document_terms(p_config regconfig,p_user_id text,p_content text,"
+    "p_created_at timestamptz,length integer,term_keys bigint[],frequencies smallint[])",
 )
 _PGSPOT_COUNTS = re.compile(r"Errors: \d+ Warnings: \d+ Unknown: \d+")
 _PGSPOT_GAVE_UP = """\

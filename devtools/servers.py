@@ -108,6 +108,8 @@ class Server:
     ) -> Self:
         """Make a data directory in the installation's run folder. The server is not started yet.
 
+        pg_stat_statements is preloaded where the installation has it, unless `settings` say what is.
+
         Args:
             installation: what to run.
             name: the folder's name inside the run folder.
@@ -149,6 +151,8 @@ class Server:
         if not durable:
             lines.update(_NO_DURABILITY)
         libraries = list(preload)
+        if installation.has_pg_stat_statements:
+            libraries.append("pg_stat_statements")
         if cron_database is not None:
             libraries.append("pg_cron")
             lines["cron.database_name"] = cron_database
@@ -313,6 +317,11 @@ class Server:
     def has_pg_cron(self) -> bool:
         """pg_cron runs here, in `cron_database`."""
         return self.cron_database is not None
+
+    @property
+    def has_pg_stat_statements(self) -> bool:
+        """pg_stat_statements is preloaded, and can be created in any database."""
+        return self.installation.has_pg_stat_statements
 
     @property
     def major(self) -> int:

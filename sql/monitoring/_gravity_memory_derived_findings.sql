@@ -1,10 +1,11 @@
 -- _gravity_memory_derived_findings(): whether what recall reads is there for every memory, for gravity_memory_check().
 --
--- First the users that setup and the triggers noted in memory_recall_gaps, of whom recall reads the memories themselves. Then a look for
--- what nobody noted, such as a load with triggers switched off: about 200 blocks of gravity_map and of memory_digests, spread over the
--- table, and the 200 newest memories, each compared with its counterpart by key. Tables up to 200 blocks are compared whole. Of
--- a larger one, what concerns one row in a hundred is practically sure to be seen, what concerns single rows hardly.
--- Errors: 42501 for a role that may not read all memories and the derived tables, which gravity_memory_check() reports as not checked.
+-- First the users that setup and the triggers noted in memory_recall_gaps, of whom recall reads the memories themselves. Then a
+-- look for what nobody noted, such as a load with triggers switched off: about 200 blocks of gravity_map and of memory_digests,
+-- spread over the table, and the 200 newest memories, each compared with its counterpart by key. Tables up to 200 blocks are
+-- compared whole. Of a larger one, what concerns one row in a hundred is practically sure to be seen, what concerns single rows
+-- hardly. Errors: 42501 for a role that may not read all memories and the derived tables, which gravity_memory_check() reports as
+-- not checked.
 CREATE FUNCTION @extschema@._gravity_memory_derived_findings()
 RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
 LANGUAGE plpgsql
@@ -28,11 +29,13 @@ DECLARE
 BEGIN
     -- A table that is missing, or is none, is a finding of its own.
     IF v_memories IS NULL OR v_digests IS NULL OR v_postings IS NULL OR v_gaps IS NULL
-       OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid IN (v_memories, v_digests, v_postings, v_gaps) AND c.relkind NOT IN ('r', 'p'))
+       OR EXISTS (SELECT FROM pg_class AS c
+                  WHERE c.oid IN (v_memories, v_digests, v_postings, v_gaps) AND c.relkind NOT IN ('r', 'p'))
     THEN
         RETURN;
     END IF;
-    IF row_security_active(v_memories) OR row_security_active(v_digests) OR row_security_active(v_postings) OR row_security_active(v_gaps) THEN
+    IF row_security_active(v_memories) OR row_security_active(v_digests) OR row_security_active(v_postings)
+        OR row_security_active(v_gaps) THEN
         RAISE EXCEPTION 'row security hides memories, or what is derived from them, from %', current_user
             USING ERRCODE = 'insufficient_privilege', HINT = 'Check as the owner of gravity_map, or as a role with BYPASSRLS.';
     END IF;
@@ -42,7 +45,7 @@ BEGIN
     IF v_is_every_user OR v_users > 0 THEN
         RETURN QUERY SELECT 'warning', 'recall_gaps', 'memory_recall_gaps',
             format('Recall reads all memories of %s, slowly, because what is derived from them may be missing or wrong.',
-                   CASE WHEN v_is_every_user THEN 'every user' ELSE v_users || CASE v_users WHEN 1 THEN ' user' ELSE ' users' END END),
+                   CASE WHEN v_is_every_user THEN 'every user' WHEN v_users = 1 THEN '1 user' ELSE v_users || ' users' END),
             v_rebuild || '()';
     END IF;
     IF v_is_every_user THEN
@@ -67,8 +70,8 @@ BEGIN
     WHERE s.user_id IS NOT NULL AND c.is_noted IS NULL;
     IF v_wrong > 0 THEN
         RETURN QUERY SELECT 'error', 'missing_derived_rows', 'memory_digests',
-            format('%s of %s memories looked at have no row there, or one without their embedding, and nobody noted it: recall does not find them.',
-                   v_wrong, v_looked_at),
+            format('%s of %s memories looked at have no row there, or one without their embedding, and nobody noted it: recall does not '
+                   'find them.', v_wrong, v_looked_at),
             v_rebuild || '(p_everything => true)';
     END IF;
 
@@ -103,7 +106,8 @@ BEGIN
         WHERE c.is_noted IS NULL;
         IF v_wrong > 0 THEN
             RETURN QUERY SELECT 'error', 'signature_length', 'memory_digests.signature',
-                format('%s of %s signatures looked at are not %s bits long, as the embeddings are by now.', v_wrong, v_looked_at, v_dimensions),
+                format('%s of %s signatures looked at are not %s bits long, as the embeddings are by now.', v_wrong, v_looked_at,
+                    v_dimensions),
                 v_rebuild || '(p_everything => true)';
         END IF;
     END IF;

@@ -21,7 +21,8 @@ BEGIN
         WHEN 'server' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_server_findings() AS f;
     END CASE;
 EXCEPTION WHEN OTHERS THEN
-    RETURN QUERY SELECT 'notice', 'not_checked', p_family || ' findings', 'They could not be looked at: ' || SQLERRM || '.', NULL::text;
+    RETURN QUERY SELECT 'notice', 'not_checked', p_family || ' findings', 'They could not be looked at: ' || SQLERRM || '.',
+        NULL::text;
 END
 $_gravity_memory_findings$;
 

@@ -1,7 +1,8 @@
--- _gravity_memory_index_findings(): indexes that are missing, invalid or others than the catalogue says, for gravity_memory_check().
+-- _gravity_memory_index_findings(): indexes that are missing, invalid or others than the catalogue says, for
+-- gravity_memory_check().
 --
--- Invalid indexes of any name, because they cost writers and serve nobody; those that another session is building at this moment are
--- left out where the caller may see that. Not the two indexes on embedding, but for their operator class: whether they suit the
+-- Invalid indexes of any name, because they cost writers and serve nobody; those that another session is building at this moment
+-- are left out where the caller may see that. Not the two indexes on embedding, but for their operator class: whether they suit the
 -- rows is in _gravity_memory_vector_index_findings(). An index whose definition the owner tuned for a purpose is a notice, no more.
 CREATE FUNCTION @extschema@._gravity_memory_index_findings()
 RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
@@ -44,7 +45,8 @@ BEGIN
     FROM @extschema@.gravity_memory_index_catalogue() AS c
     JOIN pg_class AS t ON t.oid = to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name))
     JOIN pg_index AS i
-      ON i.indexrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.index_name)) AND i.indrelid = t.oid AND i.indisvalid
+      ON i.indexrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.index_name)) AND i.indrelid = t.oid
+          AND i.indisvalid
     CROSS JOIN LATERAL (SELECT CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END
                                || substring(pg_get_indexdef(i.indexrelid) FROM ' (USING .*)$') AS definition) AS d
     WHERE @extschema@._gravity_memory_plain_index_definition(regexp_replace(d.definition, '^UNIQUE ', ''))

@@ -1,10 +1,9 @@
 -- _gravity_memory_job_findings(): jobs of pg_cron that are missing, switched off or failing, for gravity_memory_check().
 --
--- Nothing where pg_cron is not in this database: another scheduler may run the jobs. A job counts by its command, whatever its name. It
--- fails when its latest run did; of train-vector-index-step, whose command changes, the runs are looked at that are not older than
--- a day. pg_cron shows a role its own jobs only: whoever sees none of ours, and may not see all, gets an error, which
--- gravity_memory_check() reports as not checked.
--- Errors: 42501 for a role that may not read the jobs.
+-- Nothing where pg_cron is not in this database: another scheduler may run the jobs. A job counts by its command, whatever its
+-- name. It fails when its latest run did; of train-vector-index-step, whose command changes, the runs are looked at that are not
+-- older than a day. pg_cron shows a role its own jobs only: whoever sees none of ours, and may not see all, gets an error, which
+-- gravity_memory_check() reports as not checked. Errors: 42501 for a role that may not read the jobs.
 CREATE FUNCTION @extschema@._gravity_memory_job_findings()
 RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
 LANGUAGE plpgsql
@@ -30,14 +29,16 @@ BEGIN
         IF v_job.jobid IS NULL THEN
             EXECUTE 'SELECT row_security_active(''cron.job'')' INTO v_is_hidden;
             IF v_is_hidden THEN
-                RAISE EXCEPTION 'the jobs of other roles are hidden from %, and % is not among its own', current_user, v_wanted.job_name
+                RAISE EXCEPTION 'the jobs of other roles are hidden from %, and % is not among its own', current_user,
+                    v_wanted.job_name
                     USING ERRCODE = 'insufficient_privilege', HINT = 'Check as the role that owns the jobs, or as a superuser.';
             END IF;
             EXECUTE 'SELECT EXISTS (SELECT FROM cron.job AS j WHERE j.jobname = $1 AND j.username = current_user)'
                 INTO v_is_hidden USING v_wanted.job_name;
             RETURN QUERY SELECT 'error', 'missing_job', v_wanted.job_name, format('No job of pg_cron runs %s.', v_wanted.command),
                 CASE WHEN v_is_hidden  -- by another job of that name
-                     THEN format('SELECT cron.schedule(%L, %L, %L)', 'gravity_memory ' || v_wanted.job_name, v_wanted.schedule, v_wanted.command)
+                     THEN format('SELECT cron.schedule(%L, %L, %L)', 'gravity_memory ' || v_wanted.job_name, v_wanted.schedule,
+                         v_wanted.command)
                      ELSE v_schedule END;
             CONTINUE;
         END IF;

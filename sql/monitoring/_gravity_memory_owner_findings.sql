@@ -1,7 +1,7 @@
 -- _gravity_memory_owner_findings(): who owns what, where that keeps our functions from working, for gravity_memory_check().
 --
--- The SECURITY DEFINER functions write the arcs and what is derived: they should belong to the owner of gravity_map, which
--- setup sees to, and need the privileges. Adopted tables keep the owner they had; whoever owns the extension must be able to alter them.
+-- The SECURITY DEFINER functions write the arcs and what is derived: they should belong to the owner of gravity_map, which setup
+-- sees to, and need the privileges. Adopted tables keep the owner they had; whoever owns the extension must be able to alter them.
 CREATE FUNCTION @extschema@._gravity_memory_owner_findings()
 RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
 LANGUAGE plpgsql
@@ -59,7 +59,8 @@ BEGIN
 
     RETURN QUERY
     SELECT 'error', 'forced_row_security', t.table_name,
-           format('Row security is forced on the owner of %I, and the table has no policy: what is derived can be neither written nor read.',
+           format('Row security is forced on the owner of %I, and the table has no policy: what is derived can be neither '
+                  'written nor read.',
                   t.table_name),
            format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', n.name)
     FROM @extschema@._gravity_memory_table_catalogue() AS t

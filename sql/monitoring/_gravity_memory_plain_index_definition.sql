@@ -1,9 +1,10 @@
--- _gravity_memory_plain_index_definition(p_definition): what an index is good for, in a form in which two definitions can be compared.
+-- _gravity_memory_plain_index_definition(p_definition): what an index is good for, in a form in which two definitions can be
+-- compared.
 --
--- p_definition is what follows the table's name in CREATE INDEX, as the catalogue writes it or as pg_get_indexdef() prints it. Left out is
--- what changes no plan (storage parameters, included columns) and what depends on the types of adopted columns (casts), then
--- parentheses and blanks, which PostgreSQL sets in its own way. The kind of an index on embedding is a setting, and left out too, and so is
--- pgvector's default operator class, which PostgreSQL does not print.
+-- p_definition is what follows the table's name in CREATE INDEX, as the catalogue writes it or as pg_get_indexdef() prints it. Left
+-- out is what changes no plan (storage parameters, included columns) and what depends on the types of adopted columns (casts), then
+-- parentheses and blanks, which PostgreSQL sets in its own way. The kind of an index on embedding is a setting, and left out too,
+-- and so is pgvector's default operator class, which PostgreSQL does not print.
 CREATE FUNCTION @extschema@._gravity_memory_plain_index_definition(p_definition text)
 RETURNS text
 LANGUAGE sql

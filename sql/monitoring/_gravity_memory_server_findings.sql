@@ -1,4 +1,5 @@
--- _gravity_memory_server_findings(): versions that do not go together, and a notification queue that fills, for gravity_memory_check().
+-- _gravity_memory_server_findings(): versions that do not go together, and a notification queue that fills, for
+-- gravity_memory_check().
 --
 -- Signatures need binary_quantize() of pgvector 0.7.0. The version that is published is that of the files on the server.
 CREATE FUNCTION @extschema@._gravity_memory_server_findings()
@@ -27,7 +28,8 @@ BEGIN
 
     IF pg_notification_queue_usage() > v_limit THEN
         RETURN QUERY SELECT 'error', 'notification_queue', 'pg_notification_queue_usage()',
-            format('%s %% of the notification queue is in use, and above %s %% nothing is announced: a session that listens does not read.',
+            format('%s %% of the notification queue is in use, and above %s %% nothing is announced: a session that listens '
+                   'does not read.',
                    round(100 * pg_notification_queue_usage()::numeric, 4), 100 * v_limit),
             -- Which one it is, PostgreSQL does not say; a full queue names it in the server's log.
             'SELECT pid, usename, application_name, state, xact_start, query FROM pg_stat_activity '

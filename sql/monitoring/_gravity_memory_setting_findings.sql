@@ -1,7 +1,7 @@
 -- _gravity_memory_setting_findings(): settings that are unknown, impossible or contradict each other, for gravity_memory_check().
 --
--- gravity_memory_set() refuses the first two; they come from a dump of another version, or from a direct write to the table. Settings
--- are compared with each other only when all of them are possible.
+-- gravity_memory_set() refuses the first two; they come from a dump of another version, or from a direct write to the table.
+-- Settings are compared with each other only when all of them are possible.
 CREATE FUNCTION @extschema@._gravity_memory_setting_findings()
 RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
 LANGUAGE plpgsql
@@ -30,7 +30,8 @@ BEGIN
         IF NOT v_override.is_known THEN
             RETURN QUERY SELECT 'warning', 'unknown_setting', v_override.name,
                 format('There is no such setting in this version; the value %L does nothing.', left(v_override.value, 200)),
-                format('DELETE FROM %s WHERE name = %L', @extschema@._gravity_memory_qualified_name('gravity_memory_settings'), v_override.name);
+                format('DELETE FROM %s WHERE name = %L', @extschema@._gravity_memory_qualified_name('gravity_memory_settings'),
+                    v_override.name);
             CONTINUE;
         END IF;
         BEGIN
@@ -46,7 +47,8 @@ BEGIN
 
     v_settings := @extschema@._gravity_memory_effective_settings();
     -- The fewest lists that an index has, or will have: more than these cannot be searched.
-    SELECT min(COALESCE((SELECT o.option_value::integer FROM pg_options_to_table(c.reloptions) AS o WHERE o.option_name = 'lists'), 100))
+    SELECT min(COALESCE((SELECT o.option_value::integer FROM pg_options_to_table(c.reloptions) AS o
+           WHERE o.option_name = 'lists'), 100))
     INTO v_lists
     FROM pg_index AS i
     JOIN pg_class AS c ON c.oid = i.indexrelid

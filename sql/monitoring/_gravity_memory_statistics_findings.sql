@@ -1,9 +1,9 @@
 -- _gravity_memory_statistics_findings(): tables whose statistics the planner should not trust, for gravity_memory_check().
 --
--- Never gathered on a table of more than 10,000 rows, as after pg_upgrade or a restore; or stale, when more than 10,000 rows and a fifth of the
--- table, which is twice what autovacuum waits for by default, changed since. What a session counts arrives a moment late, so that a load may be
--- counted after the ANALYZE that followed it: the table must have grown too, or ten minutes have passed, in which autovacuum makes that good.
--- Also autovacuum switched off on the server.
+-- Never gathered on a table of more than 10,000 rows, as after pg_upgrade or a restore; or stale, when more than 10,000 rows and a
+-- fifth of the table, which is twice what autovacuum waits for by default, changed since. What a session counts arrives a moment
+-- late, so that a load may be counted after the ANALYZE that followed it: the table must have grown too, or ten minutes have
+-- passed, in which autovacuum makes that good. Also autovacuum switched off on the server.
 CREATE FUNCTION @extschema@._gravity_memory_statistics_findings()
 RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
 LANGUAGE plpgsql
@@ -20,7 +20,8 @@ BEGIN
     JOIN pg_class AS c ON c.relkind = 'r' AND (c.oid = n.oid OR c.oid IN (SELECT p.relid FROM pg_partition_tree(n.oid) AS p))
     JOIN pg_stat_all_tables AS s ON s.relid = c.oid
     CROSS JOIN LATERAL (
-        -- pg_stats says what was gathered, but hides it from whoever may not read the table; the counters say when, but a crash loses them.
+        -- pg_stats says what was gathered, but hides it from whoever may not read the table; the counters say when, but a crash
+        -- loses them.
         SELECT GREATEST(c.reltuples::double precision, s.n_live_tup, 0) AS rows,
                s.last_analyze IS NULL AND s.last_autoanalyze IS NULL
                AND NOT EXISTS (SELECT FROM pg_stats AS p WHERE p.schemaname = s.schemaname AND p.tablename = s.relname) AS is_new
@@ -37,7 +38,8 @@ BEGIN
     WHERE f.applies;
 
     IF NOT current_setting('autovacuum')::boolean OR NOT current_setting('track_counts')::boolean THEN
-        RETURN QUERY SELECT 'warning', 'autovacuum_off', 'server', 'Autovacuum, or track_counts without which it does nothing, is switched off.',
+        RETURN QUERY SELECT 'warning', 'autovacuum_off', 'server',
+            'Autovacuum, or track_counts without which it does nothing, is switched off.',
                             CASE WHEN current_setting('autovacuum')::boolean THEN 'ALTER SYSTEM SET track_counts = on'
                                  ELSE 'ALTER SYSTEM SET autovacuum = on' END;
     END IF;

@@ -1,8 +1,8 @@
 -- _gravity_memory_table_counts(p_table_name, p_user_id): what gravity_memory_stats() counts in one table.
 --
--- gravity_map is read once: the rows are grouped by all that is counted, in an aggregate that parallel workers can share, and the groups,
--- which are few, are added up by each. How many users there are is another pass, over an index; a count of distinct values would
--- sort the table.
+-- gravity_map is read once: the rows are grouped by all that is counted, in an aggregate that parallel workers can share, and the
+-- groups, which are few, are added up by each. How many users there are is another pass, over an index; a count of distinct values
+-- would sort the table.
 CREATE FUNCTION @extschema@._gravity_memory_table_counts(p_table_name text, p_user_id text)
 RETURNS TABLE (category text, name text, value numeric)
 LANGUAGE plpgsql
@@ -16,7 +16,8 @@ BEGIN
         WHEN 'gravity_map' THEN
             RETURN QUERY
             WITH kinds AS MATERIALIZED (
-                SELECT m.emotion_type::text AS emotion, m.temporal_type::text AS temporal, m.meta_tags AS tags, count(*) AS memories,
+                SELECT m.emotion_type::text AS emotion, m.temporal_type::text AS temporal, m.meta_tags AS tags,
+                       count(*) AS memories,
                        count(m.embedding) AS embedded, count(*) FILTER (WHERE m.identity_anchor) AS anchors,
                        count(*) FILTER (WHERE m.created_at > now() - interval '1 day') AS day,
                        count(*) FILTER (WHERE m.created_at > now() - interval '7 days') AS week,
@@ -31,7 +32,8 @@ BEGIN
                          COALESCE(sum(k.month), 0) AS month
                   FROM kinds AS k) AS t
             CROSS JOIN LATERAL (VALUES
-                ('total', 'memories', t.memories), ('total', 'with embedding', t.embedded), ('total', 'identity anchors', t.anchors),
+                ('total', 'memories', t.memories), ('total', 'with embedding', t.embedded),
+                    ('total', 'identity anchors', t.anchors),
                 ('growth', 'last day', t.day), ('growth', 'last 7 days', t.week), ('growth', 'last 30 days', t.month)
             ) AS v (category, name, value)
             UNION ALL
@@ -40,7 +42,8 @@ BEGIN
              LEFT JOIN LATERAL (SELECT DISTINCT u.tag FROM unnest(k.tags) AS u (tag)) AS l ON true
              GROUP BY l.tag ORDER BY memories DESC, l.tag)
             UNION ALL
-            (SELECT 'emotion', k.emotion, sum(k.memories) AS memories FROM kinds AS k GROUP BY k.emotion ORDER BY memories DESC, k.emotion)
+            (SELECT 'emotion', k.emotion, sum(k.memories) AS memories FROM kinds AS k GROUP BY k.emotion ORDER BY memories DESC,
+                k.emotion)
             UNION ALL
             (SELECT 'temporal_type', k.temporal, sum(k.memories) AS memories
              FROM kinds AS k GROUP BY k.temporal ORDER BY memories DESC, k.temporal);
@@ -68,7 +71,8 @@ BEGIN
         WHEN 'consciousness_cache' THEN
             RETURN QUERY
             SELECT 'cache', v.name, v.value
-            FROM (SELECT count(*)::numeric AS entries, count(*) FILTER (WHERE c.created_at < now() - s.retention)::numeric AS expired,
+            FROM (SELECT count(*)::numeric AS entries, count(*)
+                FILTER (WHERE c.created_at < now() - s.retention)::numeric AS expired,
                          COALESCE(sum(c.accessed_count), 0)::numeric AS hits
                   FROM @extschema@.consciousness_cache AS c
                   CROSS JOIN (SELECT (@extschema@._gravity_memory_effective_settings() ->> 'cache_retention')::interval AS retention) AS s
@@ -91,16 +95,11 @@ BEGIN
         WHEN 'memory_recall_gaps' THEN
             RETURN QUERY
             SELECT 'derived', v.name, v.value
-            FROM (SELECT count(*) FILTER (WHERE NOT g.is_every_user AND (p_user_id IS NULL OR g.user_id = p_user_id))::numeric AS gaps,
+            FROM (SELECT count(*)
+                FILTER (WHERE NOT g.is_every_user AND (p_user_id IS NULL OR g.user_id = p_user_id))::numeric AS gaps,
                          count(*) FILTER (WHERE g.is_every_user)::numeric AS gaps_of_everyone
                   FROM @extschema@.memory_recall_gaps AS g) AS t
             CROSS JOIN LATERAL (VALUES ('gaps', t.gaps), ('gaps of everyone', t.gaps_of_everyone)) AS v (name, value);
-        WHEN 'notifications' THEN
-            RETURN QUERY
-            SELECT 'notifications', v.name, v.value
-            FROM (VALUES ('queue usage', pg_notification_queue_usage()::numeric),
-                         ('queue limit', (@extschema@._gravity_memory_effective_settings() ->> 'notify_queue_limit')::numeric))
-                 AS v (name, value);
     END CASE;
 END
 $_gravity_memory_table_counts$;

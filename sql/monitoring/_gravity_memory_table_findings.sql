@@ -1,8 +1,8 @@
 -- _gravity_memory_table_findings(): what is wrong with the tables themselves, for gravity_memory_check().
 --
--- Missing tables and columns, what keeps setup from adopting a table, derived tables that are open or have triggers of others, tables
--- that pg_dump would leave out, and autovacuum switched off. Read from the catalogues; one row of gravity_map is read where its
--- embeddings have no fixed dimension, to know which one to give them.
+-- Missing tables and columns, what keeps setup from adopting a table, derived tables that are open or have triggers of others,
+-- tables that pg_dump would leave out, and autovacuum switched off. Read from the catalogues; one row of gravity_map is read where
+-- its embeddings have no fixed dimension, to know which one to give them.
 CREATE FUNCTION @extschema@._gravity_memory_table_findings()
 RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
 LANGUAGE plpgsql
@@ -33,7 +33,8 @@ BEGIN
 
     -- Its owner may have changed a table since it was adopted. Where the line ends in a statement, that is what mends it.
     RETURN QUERY
-    SELECT 'error', 'table_mismatch', COALESCE(substring(m.line FROM '^the (?:foreign key|name) (\S+)'), split_part(m.line, ' ', 1)),
+    SELECT 'error', 'table_mismatch',
+           COALESCE(substring(m.line FROM '^the (?:foreign key|name) (\S+)'), split_part(m.line, ' ', 1)),
            'Setup cannot adopt it: ' || m.line || '.',
            replace(substring(m.line FROM ': (ALTER TABLE .*)$'), 'ALTER TABLE ', 'ALTER TABLE @extschema@.')
     FROM @extschema@._gravity_memory_adoption_mismatches() AS m (line)
@@ -42,6 +43,8 @@ BEGIN
     SELECT a.atttypmod, true INTO v_dimensions, v_has_embedding
     FROM pg_attribute AS a
     JOIN pg_type AS t ON t.oid = a.atttypid
+    -- Reading a view would run its code.
+    JOIN pg_class AS c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p')
     WHERE a.attrelid = v_memories AND a.attname = 'embedding' AND NOT a.attisdropped AND t.typname = 'vector';
     IF v_has_embedding AND v_dimensions < 1 THEN
         IF has_column_privilege(v_memories, 'embedding', 'SELECT') THEN
@@ -55,7 +58,8 @@ BEGIN
         RETURN QUERY
         SELECT 'error', 'embedding_without_dimension', 'gravity_map.embedding',
                'The embeddings have no fixed dimension: pgvector indexes no such column, and vectors of another length fail searches.',
-               format('ALTER TABLE %s ALTER COLUMN embedding TYPE %I.vector(%s)', @extschema@._gravity_memory_qualified_name('gravity_map'),
+               format('ALTER TABLE %s ALTER COLUMN embedding TYPE %I.vector(%s)',
+                   @extschema@._gravity_memory_qualified_name('gravity_map'),
                       @extschema@._gravity_memory_vector_schema(), v_dimensions);
     END IF;
 
@@ -70,7 +74,8 @@ BEGIN
 
     RETURN QUERY
     SELECT 'error', 'foreign_trigger', format('%I on %I', g.tgname, t.table_name),
-           format('The derived table %I has a trigger that is not ours: setup stops at it, and what is derived may be wrong.', t.table_name),
+           format('The derived table %I has a trigger that is not ours: setup stops at it, and what is derived may be wrong.',
+               t.table_name),
            format('DROP TRIGGER %I ON %s', g.tgname, n.name)
     FROM @extschema@._gravity_memory_table_catalogue() AS t
     CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(t.table_name) AS name) AS n
@@ -95,7 +100,8 @@ BEGIN
     FROM @extschema@._gravity_memory_table_catalogue() AS t
     CROSS JOIN LATERAL (SELECT to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name)) AS oid) AS n
     JOIN pg_class AS k ON k.relkind = 'r' AND (k.oid = n.oid OR k.oid IN (SELECT p.relid FROM pg_partition_tree(n.oid) AS p))
-    CROSS JOIN LATERAL (VALUES ('', 'autovacuum_enabled', k.oid), ('the TOAST table of ', 'toast.autovacuum_enabled', k.reltoastrelid))
+    CROSS JOIN LATERAL (VALUES ('', 'autovacuum_enabled', k.oid),
+        ('the TOAST table of ', 'toast.autovacuum_enabled', k.reltoastrelid))
          AS w (which, parameter, relation)
     JOIN pg_class AS o ON o.oid = w.relation
     CROSS JOIN LATERAL pg_options_to_table(o.reloptions) AS r

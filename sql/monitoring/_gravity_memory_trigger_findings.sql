@@ -1,7 +1,8 @@
--- _gravity_memory_trigger_findings(): triggers that are missing, switched off or not as setup makes them, for gravity_memory_check().
+-- _gravity_memory_trigger_findings(): triggers that are missing, switched off or not as setup makes them, for
+-- gravity_memory_check().
 --
--- ENABLE REPLICA is off for every ordinary session; ENABLE ALWAYS is on. Setup replaces a trigger that was changed and leaves one that was
--- switched off.
+-- ENABLE REPLICA is off for every ordinary session; ENABLE ALWAYS is on. Setup replaces a trigger that was changed and leaves one
+-- that was switched off.
 CREATE FUNCTION @extschema@._gravity_memory_trigger_findings()
 RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
 LANGUAGE sql
@@ -14,7 +15,8 @@ AS $_gravity_memory_trigger_findings$
     FROM @extschema@._gravity_memory_trigger_catalogue() AS c
     CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(c.table_name) AS name) AS n
     LEFT JOIN pg_trigger AS t ON t.tgrelid = to_regclass(n.name) AND t.tgname = c.trigger_name
-    CROSS JOIN LATERAL (SELECT 'SELECT * FROM ' || @extschema@._gravity_memory_qualified_name('gravity_memory_setup') || '()' AS call) AS s
+    CROSS JOIN LATERAL (SELECT 'SELECT * FROM ' || @extschema@._gravity_memory_qualified_name('gravity_memory_setup')
+        || '()' AS call) AS s
     CROSS JOIN LATERAL (
         VALUES ('missing_trigger', 'The trigger does not exist.', s.call, t.oid IS NULL),
                ('changed_trigger', 'The trigger is not as setup makes it, but: ' || pg_get_triggerdef(t.oid), s.call,
@@ -22,7 +24,8 @@ AS $_gravity_memory_trigger_findings$
                ('disabled_trigger',
                 CASE WHEN c.definition ~ '_gravity_memory_keep_derived\(\)$'
                      THEN 'The trigger is switched off: of memories written meanwhile nothing is derived. When it is on again, CALL '
-                          || @extschema@._gravity_memory_qualified_name('gravity_memory_rebuild_recall') || '(p_everything => true).'
+                          || @extschema@._gravity_memory_qualified_name('gravity_memory_rebuild_recall')
+                              || '(p_everything => true).'
                      ELSE 'The trigger is switched off.' END,
                 format('ALTER TABLE %s ENABLE TRIGGER %I', n.name, c.trigger_name), t.tgenabled IN ('D', 'R'))
     ) AS f (finding, problem, remedy, applies)

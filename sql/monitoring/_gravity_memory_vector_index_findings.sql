@@ -1,8 +1,8 @@
 -- _gravity_memory_vector_index_findings(): indexes on embedding that do not suit the rows, for gravity_memory_check().
 --
--- Judged as the job train-vector-indexes judges them; see _gravity_memory_vector_index_states(). Where that job runs it mends them by
--- itself, one statement at a time, and the finding is a notice. Replacing an index takes several statements: the one returned
--- is the next, so check again after it. Who may not execute gravity_memory_vector_index_ddl() is told its name.
+-- Judged as the job train-vector-indexes judges them; see _gravity_memory_vector_index_states(). Where that job runs it mends them
+-- by itself, one statement at a time, and the finding is a notice. Replacing an index takes several statements: the one returned is
+-- the next, so check again after it. Who may not execute gravity_memory_vector_index_ddl() is told its name.
 CREATE FUNCTION @extschema@._gravity_memory_vector_index_findings()
 RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
 LANGUAGE plpgsql
@@ -25,7 +25,8 @@ BEGIN
         RETURN;
     END IF;
     IF has_function_privilege(v_ddl, 'EXECUTE') THEN
-        v_statements := ARRAY(SELECT s.ddl FROM @extschema@.gravity_memory_vector_index_ddl() WITH ORDINALITY AS s (ddl, step) ORDER BY s.step);
+        v_statements := ARRAY(SELECT s.ddl FROM @extschema@.gravity_memory_vector_index_ddl() WITH ORDINALITY AS s (ddl, step)
+            ORDER BY s.step);
     ELSE
         v_statements := ARRAY['SELECT ddl FROM ' || v_ddl || ' AS ddl \gexec'];
     END IF;
@@ -48,13 +49,15 @@ BEGIN
             WHERE u.statement !~ '^(CREATE|DROP) ' OR strpos(u.statement, s.index_name) > 0 ORDER BY u.step LIMIT 1)
     FROM @extschema@._gravity_memory_vector_index_states() AS s
     CROSS JOIN LATERAL (VALUES
-        ('missing_vector_index', 'There are memories enough to train it; until it is built, searches across users compare all of them.',
+        ('missing_vector_index',
+            'There are memories enough to train it; until it is built, searches across users compare all of them.',
          s.is_wanted AND s.index_oid IS NULL AND NOT s.successor_serves),
         ('untrained_vector_index',
          'The index has another kind, or a number of lists that the memories have outgrown, or is invalid: it should be '
          || s.definition || '.', s.is_wanted AND s.index_oid IS NOT NULL AND NOT s.index_serves),
         ('unwanted_vector_index',
-         'The index stands on fewer memories than embedding_index_min_rows, or embedding_index says none: it finds little and costs writers.',
+         'The index stands on fewer memories than embedding_index_min_rows, or embedding_index says none: it finds little and '
+         'costs writers.',
          NOT s.is_wanted AND s.index_oid IS NOT NULL),
         ('unfinished_vector_index', 'A successor of the index was built and has not taken its place, or was left half built.',
          s.successor_oid IS NOT NULL AND NOT (s.is_wanted AND s.index_oid IS NOT NULL AND NOT s.index_serves))
@@ -71,7 +74,8 @@ BEGIN
     RETURN QUERY
     SELECT 'warning', 'vector_index_memory', string_agg(s.index_name, ', ' ORDER BY s.index_name),
            'They cannot be built: ' || s.advice || '.',
-           format('ALTER ROLE %I SET maintenance_work_mem = ''%s MB''', current_user, substring(s.advice FROM 'at least ([0-9]+) MB'))
+           format('ALTER ROLE %I SET maintenance_work_mem = ''%s MB''', current_user,
+               substring(s.advice FROM 'at least ([0-9]+) MB'))
     FROM @extschema@._gravity_memory_vector_index_states() AS s
     WHERE NOT s.is_wanted AND NOT s.is_buildable AND s.advice ~ '^maintenance_work_mem' AND s.index_oid IS NULL
     GROUP BY s.advice;

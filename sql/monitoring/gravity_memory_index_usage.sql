@@ -1,15 +1,16 @@
 -- gravity_memory_index_usage(): how much each index of our tables is used, what it is for and what it takes.
 --
--- Returns one row per index, those of the application's own included, most used first: table and index, scans, the time of the last one
--- (NULL on PostgreSQL 15, which does not keep it), index entries read and rows fetched by them, size in bytes; never_used_since, when
--- there was no scan: since when that is known, which is when the counters of this database or of the server were last reset or lost in a
--- crash, or when the index was made, if that is later; whether it is in gravity_memory_index_catalogue() and in the specification; serves: the
--- catalogue's query, or the constraint that the index keeps, which needs it whatever its scans; and whether it is valid.
--- An index of a partitioned table is one row, the sum of its partitions'. Counters are of this server: a replica counts its own.
--- Errors: 55000 when none of our tables is there.
+-- Returns one row per index, those of the application's own included, most used first: table and index, scans, the time of the last
+-- one (NULL on PostgreSQL 15, which does not keep it), index entries read and rows fetched by them, size in bytes;
+-- never_used_since, when there was no scan: since when that is known, which is when the counters of this database or of the server
+-- were last reset or lost in a crash, or when the index was made, if that is later; whether it is in
+-- gravity_memory_index_catalogue() and in the specification; serves: the catalogue's query, or the constraint that the index keeps,
+-- which needs it whatever its scans; and whether it is valid. An index of a partitioned table is one row, the sum of its
+-- partitions'. Counters are of this server: a replica counts its own. Errors: 55000 when none of our tables is there.
 CREATE FUNCTION @extschema@.gravity_memory_index_usage()
 RETURNS TABLE (table_name text, index_name text, scans bigint, last_scan timestamptz, tuples_read bigint, tuples_fetched bigint,
-               size_bytes bigint, never_used_since timestamptz, in_catalogue boolean, in_spec boolean, serves text, is_valid boolean)
+               size_bytes bigint, never_used_since timestamptz, in_catalogue boolean, in_spec boolean, serves text,
+                   is_valid boolean)
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
@@ -26,7 +27,8 @@ BEGIN
     -- A database whose counters were never reset says NULL; what the whole server counts began no later than they did.
     v_counting_since := GREATEST(
         (SELECT d.stats_reset FROM pg_stat_database AS d WHERE d.datname = current_database()),
-        (SELECT LEAST(b.stats_reset, w.stats_reset, a.stats_reset) FROM pg_stat_bgwriter AS b, pg_stat_wal AS w, pg_stat_archiver AS a));
+        (SELECT LEAST(b.stats_reset, w.stats_reset, a.stats_reset) FROM pg_stat_bgwriter AS b, pg_stat_wal AS w,
+            pg_stat_archiver AS a));
 
     RETURN QUERY
     SELECT t.relname::text, k.relname::text, u.scans, u.last_scan, u.tuples_read, u.tuples_fetched, u.size_bytes,

@@ -1,12 +1,13 @@
 -- gravity_memory_slow_queries(p_limit): the slowest statements that touch our tables or functions, by pg_stat_statements.
 --
--- The query of the specification's section on monitoring, for this database alone, and for all our tables and functions. Returns query,
--- calls, mean_exec_time, max_exec_time and total_exec_time in milliseconds, and rows, the slowest mean first; as in the view, one row per
--- statement and role. Who is no member of pg_read_all_stats sees the statements of roles that it is a member of.
--- Errors: 22023 unless p_limit is at least 1; 55000 when pg_stat_statements is not installed in this database, not preloaded, or older
--- than 1.8, with a HINT that says what to do; 42501 where pg_stat_statements is closed to the caller.
+-- The query of the specification's section on monitoring, for this database alone, and for all our tables and functions. Returns
+-- query, calls, mean_exec_time, max_exec_time and total_exec_time in milliseconds, and rows, the slowest mean first; as in the
+-- view, one row per statement and role. Who is no member of pg_read_all_stats sees the statements of roles that it is a member of.
+-- Errors: 22023 unless p_limit is at least 1; 55000 when pg_stat_statements is not installed in this database, not preloaded, or
+-- older than 1.8, with a HINT that says what to do; 42501 where pg_stat_statements is closed to the caller.
 CREATE FUNCTION @extschema@.gravity_memory_slow_queries(p_limit integer DEFAULT 10)
-RETURNS TABLE (query text, calls bigint, mean_exec_time double precision, max_exec_time double precision, total_exec_time double precision,
+RETURNS TABLE (query text, calls bigint, mean_exec_time double precision, max_exec_time double precision,
+    total_exec_time double precision,
                rows bigint)
 LANGUAGE plpgsql
 STABLE
@@ -48,14 +49,16 @@ BEGIN
         INTO v_found USING v_names, p_limit;
     RETURN QUERY
     SELECT f.query, f.calls, f.mean_exec_time, f.max_exec_time, f.total_exec_time, f.rows
-    FROM jsonb_to_recordset(v_found) AS f (query text, calls bigint, mean_exec_time double precision, max_exec_time double precision,
+    FROM jsonb_to_recordset(v_found) AS f (query text, calls bigint, mean_exec_time double precision,
+        max_exec_time double precision,
                                            total_exec_time double precision, rows bigint)
     ORDER BY f.mean_exec_time DESC, f.query;
 EXCEPTION
     WHEN undefined_column OR undefined_table THEN
         GET STACKED DIAGNOSTICS v_detail = MESSAGE_TEXT;
         RAISE EXCEPTION 'pg_stat_statements is older than 1.8 in database %', current_database()
-            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = v_detail, HINT = 'Run ALTER EXTENSION pg_stat_statements UPDATE.';
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = v_detail,
+                HINT = 'Run ALTER EXTENSION pg_stat_statements UPDATE.';
     WHEN object_not_in_prerequisite_state THEN
         IF v_schema IS NULL THEN
             RAISE;

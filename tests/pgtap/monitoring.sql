@@ -5,7 +5,7 @@
 BEGIN;
 \ir support/session.psql
 \ir support/vectors.psql
-SELECT plan(81);
+SELECT plan(83);
 SELECT count(*) AS ignored FROM gravity_memory_setup() \gset
 SELECT n.nspname AS extension_schema FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'gravity_memory' \gset
 SELECT pg_temp.new_role('gravity_memory_pgtap_owner') AS ignored \gset
@@ -254,6 +254,13 @@ SELECT bag_eq('SELECT s.name, s.value FROM gravity_memory_stats() AS s WHERE s.c
     'what is derived is counted too');
 SELECT bag_eq('SELECT s.name, s.value FROM gravity_memory_stats() AS s WHERE s.category = ''notifications''',
     $$SELECT * FROM (VALUES ('queue usage', pg_notification_queue_usage()::numeric), ('queue limit', 0.5)) AS v$$, 'and the queue is looked at');
+
+SAVEPOINT view;
+ALTER TABLE pattern_matrix RENAME TO pgtap_patterns;
+CREATE VIEW pattern_matrix AS SELECT * FROM pgtap_patterns WHERE 1 / (random() * 0)::integer = 1;
+SELECT results_eq('SELECT s.name FROM gravity_memory_stats() AS s WHERE s.category = ''not counted''', ARRAY['pattern_matrix'], 'a view in the place of a table is not read');
+SELECT bag_eq('SELECT * FROM pg_temp.seen()', ARRAY['error table_mismatch: pattern_matrix', 'error table_mismatch: idx_pattern_matrix_type', 'error table_mismatch: idx_pattern_matrix_user'], 'and is found');
+ROLLBACK TO view;
 
 -- The use of indexes.
 

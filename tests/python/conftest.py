@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,18 @@ from pytest_postgresql.executors import NoopExecutor
 
 from devtools.fixtures import EXTENSIONS, Connection, MakeDatabase, MakeRole, NewServer
 from devtools.legs import CRON_DATABASE
-from devtools.runner import SERVER_VARIABLE
-from devtools.servers import Server, embedded_server, stop_on_terminate
+from devtools.parts import SERVER_VARIABLE
+from devtools.servers import Server, embedded_server
+
+
+def pytest_configure() -> None:
+    """End in order when somebody stops us, too: the fixtures stop their servers. An exception would fail one test."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+
+
+def _leave(number: int, _frame: object) -> None:
+    pytest.exit(f"stopped by {signal.Signals(number).name}", returncode=128 + number)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,7 +60,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     if described:
         yield Server.attach(Path(described).read_text())
         return
-    stop_on_terminate()
     with embedded_server(18) as started:
         yield started
 

@@ -19,7 +19,7 @@ from devtools.servers import Server
 MAJORS_WITH_STATEMENTS = {15, 17}
 """The versions of the test matrix whose servers come with contrib modules (the embedded ones do not)."""
 
-HOSTILE = "O'Neill \"%s\" 💧"
+HOSTILE = 'O\'Neill "%s" 💧'
 
 _MEMORIES = """
 INSERT INTO gravity_map (user_id, session_id, content, gravity_score, emotion_type, entities, embedding, created_at)
@@ -194,8 +194,7 @@ def test_a_partitioned_table_is_healthy_and_its_indexes_are_counted_as_one(
                 "SELECT gravity_memory_set('embedding_index_min_rows', '300')",
                 "CREATE INDEX idx_gravity_map_embedding_cosine ON gravity_map"
                 " USING ivfflat (embedding vector_cosine_ops) WITH (lists = 300)",
-                "CREATE INDEX idx_gravity_map_embedding_l2 ON gravity_map"
-                " USING hnsw (embedding vector_l2_ops)",
+                "CREATE INDEX idx_gravity_map_embedding_l2 ON gravity_map USING hnsw (embedding vector_l2_ops)",
             ],
             {"untrained_vector_index"},
         ),
@@ -307,14 +306,14 @@ def test_under_row_security_nobody_is_told_of_the_memories_of_others(
 ) -> None:
     user = make_role()
     role = sql.Identifier(user)
-    secret = "a user whom nobody knows"
-    for owner in (user, user, secret):
+    hidden = "a user whom nobody knows"
+    for owner in (user, user, hidden):
         db.execute(
             "INSERT INTO gravity_map (user_id, content, emotion_type, meta_tags) VALUES (%s, 'x', %s, %s)",
             (owner, owner, [owner]),
         )
     # A user noted in memory_recall_gaps, and derived rows that are missing: what the check tells the owner.
-    db.execute("INSERT INTO memory_recall_gaps (user_id, is_every_user) VALUES (%s, false)", (secret,))
+    db.execute("INSERT INTO memory_recall_gaps (user_id, is_every_user) VALUES (%s, false)", (hidden,))
     for table in ("gravity_map", "memory_arcs", "memory_digests", "memory_recall_gaps", "consciousness_cache"):
         db.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(sql.Identifier(table), role))
     db.execute("ALTER TABLE gravity_map ENABLE ROW LEVEL SECURITY")
@@ -328,7 +327,7 @@ def test_under_row_security_nobody_is_told_of_the_memories_of_others(
         assert ("derived", "digests", 0) in counts
         assert ("derived", "gaps", 0) in counts
         assert ("not counted", "memory_arc_associations", None) in counts
-        others = connection.execute("SELECT * FROM gravity_memory_stats(%s)", (secret,)).fetchall()
+        others = connection.execute("SELECT * FROM gravity_memory_stats(%s)", (hidden,)).fetchall()
         assert ("total", "memories", 0) in others
         told = [
             *counts,
@@ -336,13 +335,11 @@ def test_under_row_security_nobody_is_told_of_the_memories_of_others(
             *connection.execute("SELECT * FROM gravity_memory_check()").fetchall(),
             *connection.execute("SELECT * FROM gravity_memory_index_usage()").fetchall(),
         ]
-        assert secret not in repr(told)
+        assert hidden not in repr(told)
         assert findings(connection) == [("notice", "not_checked", "derived findings")]
 
 
-def test_a_role_that_may_read_everything_counts_everything(
-    server: Server, db: Connection, make_role: MakeRole
-) -> None:
+def test_a_role_that_may_read_everything_counts_everything(server: Server, db: Connection, make_role: MakeRole) -> None:
     reader = make_role()
     db.execute("INSERT INTO gravity_map (user_id, content) VALUES ('user', 'x'), ('other', 'y')")
     db.execute(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}").format(sql.Identifier(reader)))
@@ -538,9 +535,7 @@ def test_where_the_job_trains_vector_indexes_one_that_is_due_is_a_notice(cron_db
     }
 
 
-def test_a_role_that_may_not_read_the_jobs_is_told_so(
-    server: Server, cron_db: Connection, make_role: MakeRole
-) -> None:
+def test_a_role_that_may_not_read_the_jobs_is_told_so(server: Server, cron_db: Connection, make_role: MakeRole) -> None:
     stranger = make_role()
     with server.connect(cron_db.info.dbname, user=stranger) as connection:
         assert ("notice", "not_checked", "job findings") in findings(connection)

@@ -49,7 +49,9 @@ def printed(server: Server, database: str, statements: list[Example]) -> list[li
     return [[line.rstrip() for line in part.strip("\n").splitlines()] for part in parts]
 
 
-@pytest.mark.parametrize(("document", "least_shown"), [("README.md", 2), ("docs/recall.md", 8)])
+@pytest.mark.parametrize(
+    ("document", "least_shown"), [("README.md", 2), ("docs/recall.md", 8), ("docs/operations.md", 5)]
+)
 def test_what_a_document_shows_is_what_psql_prints(
     server: Server, make_database: MakeDatabase, document: str, least_shown: int
 ) -> None:
@@ -97,6 +99,22 @@ def test_the_guide_lists_every_setting_with_its_default(db: Connection) -> None:
         listed |= dict(zip(named, shown or named, strict=True))
     actual: dict[str, str] = dict(db.execute('SELECT name, "default" FROM gravity_memory_settings()').fetchall())
     assert listed == {name: name if "pattern" in name else value for name, value in actual.items()}
+
+
+def test_operations_say_what_to_do_about_every_finding() -> None:
+    section = (REPO / "docs/operations.md").read_text(encoding="utf-8").split("\n## What to do by finding\n")[1]
+    listed = [
+        name for names in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for name in re.findall("`(.*?)`", names)
+    ]
+    returned: set[str] = set()
+    for path in REPO.glob("sql/monitoring/*_findings.sql"):
+        source = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))
+        # Right after its severity, or, where one row of VALUES is a finding, at its beginning.
+        returned |= set(re.findall(r"(?:'(?:error|warning|notice)'(?: END)?|''error''|v_severity), '+(\w+)'", source))
+        if "AS f (finding, problem" in source:
+            returned |= set(re.findall(r"\('(\w+_\w+)',\s*(?:'|format|CASE)", source))
+    assert len(returned) > 40
+    assert sorted(listed) == sorted(returned)
 
 
 def test_every_link_between_documents_leads_somewhere() -> None:

@@ -54,6 +54,14 @@ SEARCHES = {
 }
 """What everyone may call, and what reads the memories with the caller's own rights."""
 
+MONITORING = {
+    "gravity_memory_check",
+    "gravity_memory_index_usage",
+    "gravity_memory_slow_queries",
+    "gravity_memory_stats",
+}
+"""What everyone may call, and what says no more than its caller may look up; see test_monitoring.py."""
+
 GUARDED_READERS = {"_gravity_memory_matching_postings", "_gravity_memory_nearest_signatures"}
 """What reads the derived tables for callers who may read all memories anyway; see test_recall_roles.py."""
 
@@ -101,7 +109,7 @@ def assert_a_writer_gets_everything(
             row = connection.execute(sql.SQL(_INSERT).format(table)).fetchone()
             assert row == (["high_gravity"], True, "past")
         assert complaints == []
-        heard = [json.loads(n.payload) | {"channel": n.channel} for n in listener.notifies(timeout=10, stop_after=4)]
+        heard = [json.loads(n.payload) | {"channel": n.channel} for n in listener.notifies(timeout=60, stop_after=4)]
     assert sorted(message["channel"] for message in heard) == ["arc_created", *["memory_created"] * 3]
     arc = administrator.execute(
         sql.SQL("SELECT user_id, arc_name, memory_count FROM {}").format(sql.Identifier(schema, "memory_arcs"))
@@ -177,6 +185,7 @@ def test_what_everyone_may_call_changes_nothing(db: Connection) -> None:
         "gravity_memory_index_catalogue",
         "gravity_memory_index_ddl",
         *SEARCHES,
+        *MONITORING,
     }
     volatile = db.execute(
         "SELECT proname FROM pg_proc WHERE proname = ANY (%s) AND provolatile = 'v'", (sorted(public),)
