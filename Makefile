@@ -148,15 +148,23 @@ endif
 demo:
 	@$(PYTHON) -B -m devtools demo
 
-# LEGS chooses PostgreSQL versions and the image: make test LEGS=16,18
+# LEGS chooses PostgreSQL versions and the image, JOBS how many run at a time: make test LEGS=16,18 JOBS=1
 test:
-	@$(PYTHON) -B -m devtools test $(if $(LEGS),--legs $(LEGS))
+	@$(PYTHON) -B -m devtools test $(if $(LEGS),--legs $(LEGS)) $(if $(JOBS),--jobs $(JOBS))
 
 test-15 test-16 test-17 test-18 test-image: test-%:
 	@$(PYTHON) -B -m devtools test --legs $*
 
 lint:
 	@$(PYTHON) -B -m devtools lint
+
+# The benchmark: results, plots and report in docs/benchmarks, or for the quick one, which is not to be kept, in build/benchmarks.
+# PARTS chooses: make bench PARTS='timeline recall'
+bench:
+	@$(PYTHON) -B -m devtools run bench.suite $(if $(PARTS),--parts $(PARTS))
+
+bench-quick:
+	@$(PYTHON) -B -m devtools run bench.suite --scale quick --output build/benchmarks $(if $(PARTS),--parts $(PARTS))
 
 # PGXN's archive, from what is committed.
 dist: $(BUILT)
@@ -176,8 +184,10 @@ help:
 	@echo 'make test-18                  the same on one version'
 	@echo 'make test-image               build the Dockerfile and use the image'
 	@echo 'make lint                     the checks alone'
+	@echo 'make bench                    measure it beside the specification and plain pgvector: see bench/README.md'
+	@echo 'make bench-quick              the same with less data, in a few minutes'
 	@echo 'make dist                     an archive for PGXN'
 	@echo 'make clean                    remove what was built (never a versioned script)'
 
 .PHONY: all check-script installcheck installcheck-pgtap installcheck-upgraded installcheck-isolation demo test test-15 test-16 test-17 \
-  test-18 test-image lint dist clean clean-build help
+  test-18 test-image lint bench bench-quick dist clean clean-build help

@@ -1,17 +1,15 @@
-"""Similarity search: recall against the exact answer, time against the exact scan, and what the derived rows cost.
+"""Similarity search: recall against the exact answer, time against the exact scan, and what derived rows cost.
 
-    python3 -m devtools run bench.similarity                                  # all of it: an hour, 12 GB of disk
+    python3 -m devtools run bench.similarity                                  # all of it
     python3 -m devtools run bench.similarity methods --sizes 10000 --dimensions 1536
-    python3 -m devtools run bench.similarity users everyone --memories 100000 # a tenth of the million
 
 Parts, each with a table of its own in which everything was measured in turn, in the same session, warm, on one core:
 
 methods   One user's search: exact scan, halfvec, vectors stored inline, match_memories, ivfflat and HNSW with a
           condition on the user. For each of --sizes and --dimensions.
 inserts   What the derived rows cost an INSERT, for each of --dimensions.
-users     Users of four sizes inside --memories memories of 384 dimensions.
-everyone  Searches across users in the same table: gravity_memory_search_all() with the index as
-          gravity_memory_vector_index_ddl() builds it, and with --early the index as 0.1.0 built it, on an empty table.
+
+Users of all sizes in a large table of many users, and searches across users, are the part `recall` of bench.suite.
 
 Memories are copied with triggers off, and gravity_memory_rebuild_recall() derives their rows; their text is empty, so
 that signatures alone are measured (bench.recall_latency has texts). fsync is off. On how the vectors are made, see
@@ -36,11 +34,9 @@ from bench.vectors import Embeddings, literal, load
 from devtools.errors import SetupError
 from devtools.servers import ServerError, stop_on_terminate
 
-PARTS = ("methods", "inserts", "users", "everyone")
+PARTS = ("methods", "inserts")
 PREFIX = "similarity "
 USER = PREFIX + "of interest"
-USER_SIZES = (10, 1_000, 10_000, 100_000)
-OTHERS = 900
 COUNT = 10
 SETTINGS = {
     "shared_buffers": "4GB",
@@ -50,9 +46,6 @@ SETTINGS = {
     "autovacuum": "off",
     "jit": "off",
 }
-MANY_DIMENSIONS = 384
-"""Of the table of a million."""
-
 # A sort expression that no index on embedding serves.
 EXACT = "SELECT id FROM gravity_map WHERE user_id = '{user}' ORDER BY (embedding <=> %s::vector) + 0 LIMIT {count}"
 MATCH = "SELECT id FROM match_memories(%s::vector, -1, {count}, '{user}')"
@@ -155,83 +148,6 @@ _INSERT = (
 )
 
 
-def part_users(connection: Connection, source: Embeddings, sizes: list[int], chosen: argparse.Namespace) -> None:
-    """Users of different sizes inside a large table."""
-    queries = [literal(vector) for vector in source.draw(chosen.queries)]
-    for size in sizes:
-        user = f"{PREFIX}{size}"
-        exact_run = ids_of(connection, EXACT.format(user=user, count=COUNT))
-        exact = [exact_run(query) for query in queries]
-        searches = {
-            "exact scan": Search(exact_run),
-            "match_memories": Search(ids_of(connection, MATCH.format(user=user, count=COUNT))),
-        }
-        timings = measure(connection, searches, queries, exact, chosen.rounds)
-        wider_run = ids_of(connection, EXACT.format(user=user, count=100))
-        wider = {"match_memories, 100 rows": Search(ids_of(connection, MATCH.format(user=user, count=100)))}
-        timings += measure(connection, wider, queries, [wider_run(query) for query in queries], chosen.rounds)
-        by_weight = (
-            "SELECT id FROM (SELECT id, 1 - (embedding <=> %s::vector) AS s, gravity_score AS g FROM gravity_map"
-            f" WHERE user_id = '{user}' OFFSET 0) AS r WHERE s >= 0.3 ORDER BY s * 0.7 + g * 0.3 DESC LIMIT {COUNT}"
-        )
-        weighted_run = ids_of(connection, by_weight)
-        weighted = {
-            "gravity_weighted_search, threshold 0.3": Search(
-                ids_of(connection, f"SELECT id FROM gravity_weighted_search(%s::vector, '{user}', 0.3)")
-            )
-        }
-        timings += measure(connection, weighted, queries, [weighted_run(query) for query in queries], chosen.rounds)
-        show(f"A user with {size:,} of {chosen.memories:,} memories, {MANY_DIMENSIONS} dimensions", timings)
-
-
-def part_everyone(connection: Connection, source: Embeddings, chosen: argparse.Namespace) -> None:
-    """Searches across users."""
-    queries = [literal(vector) for vector in source.draw(chosen.queries)]
-    exact_run = ids_of(connection, f"SELECT id FROM gravity_map ORDER BY (embedding <=> %s::vector) + 0 LIMIT {COUNT}")
-    exact = [exact_run(query) for query in queries]
-    timings = measure(connection, {"exact scan": Search(exact_run, every=8)}, queries, exact, 1)
-    everyone = {"gravity_memory_search_all": Search(ids_of(connection, SEARCH_ALL))}
-    for method, memory in (("ivfflat", "64MB"), ("ivfflat", "1GB"), ("hnsw", "4GB")):
-        if method in chosen.without:
-            continue
-        connection.execute("SELECT gravity_memory_set('embedding_index', %s)", (method,))
-        connection.execute(f"SET maintenance_work_mem = '{memory}'")
-        _drop_vector_indexes(connection)
-        began = time.perf_counter()
-        # The one by cosine; the other one takes as long again.
-        statements = [row[0] for row in connection.execute("SELECT gravity_memory_vector_index_ddl()").fetchall()]
-        connection.execute(next(s for s in statements if "cosine" in s).encode())
-        seconds = time.perf_counter() - began
-        options = statements[0].partition(" WITH ")[2] or "(m = 16)"
-        for one in measure(connection, everyone, queries, exact, chosen.rounds):
-            name = f"{one.name}, {method} {options}, maintenance_work_mem {memory}, built in {seconds:.0f} s"
-            timings.append(type(one)(name, one.recall, one.fewest_rows, one.p50, one.p99, one.processor))
-    connection.execute("SELECT gravity_memory_reset('embedding_index')")
-    _drop_vector_indexes(connection)
-    if chosen.early:
-        connection.execute(
-            "CREATE TABLE measured_early (id uuid, embedding vector);"
-            f"ALTER TABLE measured_early ALTER embedding TYPE vector({MANY_DIMENSIONS});"
-            "SET client_min_messages = error;"
-            "CREATE INDEX ON measured_early USING ivfflat (embedding vector_cosine_ops) WITH (lists = 100);"
-            "RESET client_min_messages;"
-            "INSERT INTO measured_early SELECT id, embedding FROM gravity_map"
-        )
-        connection.execute("VACUUM ANALYZE measured_early")
-        statement = f"SELECT id FROM measured_early ORDER BY embedding <=> %s::vector LIMIT {COUNT}"
-        searches = {
-            f"the index of 0.1.0, trained on no rows, probes = {probes}": Search(
-                ids_of(connection, statement), f"SET ivfflat.probes = {probes}"
-            )
-            for probes in (1, 15)
-        }
-        timings += measure(connection, searches, queries, exact, 1)
-    show(f"Across users, {chosen.memories:,} memories of {MANY_DIMENSIONS} dimensions, ten nearest", timings)
-
-
-SEARCH_ALL = f"SELECT id FROM gravity_memory_search_all(%s::vector, -1, {COUNT})"
-
-
 def _load(connection: Connection, users: list[tuple[str, int]], source: Embeddings) -> None:
     began = time.perf_counter()
     load(connection, users, source)
@@ -244,11 +160,6 @@ def _is_served(connection: Connection, statement: str, query: str) -> bool:
     return any("Order By:" in line for (line,) in plan)
 
 
-def _drop_vector_indexes(connection: Connection) -> None:
-    for name in ("idx_gravity_map_embedding_cosine", "idx_gravity_map_embedding_l2"):
-        connection.execute(f"DROP INDEX IF EXISTS {name}")
-
-
 @contextlib.contextmanager
 def _database(chosen: argparse.Namespace, dimensions: int) -> Iterator[Connection]:
     """A database without memories, and without statements prepared in it: plans are made for each query."""
@@ -258,23 +169,8 @@ def _database(chosen: argparse.Namespace, dimensions: int) -> Iterator[Connectio
             yield connection
         finally:
             if not connection.broken:
-                for name in ("halfvec", "inline", "ivfflat", "hnsw", "early"):
+                for name in ("halfvec", "inline", "ivfflat", "hnsw"):
                     connection.execute(f"DROP TABLE IF EXISTS measured_{name}")
-
-
-def _many(chosen: argparse.Namespace) -> None:
-    """The parts that share the table of a million."""
-    sizes = [size for size in USER_SIZES if size * 5 <= chosen.memories]
-    rest = chosen.memories - sum(sizes)
-    users = [(f"{PREFIX}{size}", size) for size in sizes]
-    users += [(f"{PREFIX}other {i}", rest // OTHERS + (i < rest % OTHERS)) for i in range(OTHERS)]
-    source = Embeddings(MANY_DIMENSIONS)
-    with _database(chosen, MANY_DIMENSIONS) as connection:
-        _load(connection, users, source)
-        if "users" in chosen.parts:
-            part_users(connection, source, sizes, chosen)
-        if "everyone" in chosen.parts:
-            part_everyone(connection, source, chosen)
 
 
 def main(arguments: list[str]) -> int:
@@ -290,11 +186,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000], help="default: 10000 100000")
     parser.add_argument("--dimensions", type=int, nargs="+", default=[1536, 384], help="default: 1536 384")
     parser.add_argument("--others", type=int, default=40_000, help="other users' memories in methods (default: 40000)")
-    parser.add_argument("--memories", type=int, default=1_000_000, help="in users and everyone (default: 1000000)")
     parser.add_argument("--queries", type=int, default=40, help="default: 40")
     parser.add_argument("--rounds", type=int, default=3, help="how often each query is run (default: 3)")
     parser.add_argument("--without", choices=("ivfflat", "hnsw"), nargs="*", default=[], help="indexes to leave out")
-    parser.add_argument("--early", action="store_true", help="also the index of 0.1.0, trained on an empty table")
     add_database_options(parser)
     chosen = parser.parse_args(arguments)
     if not set(chosen.parts) <= set(PARTS):
@@ -308,8 +202,6 @@ def main(arguments: list[str]) -> int:
             if "inserts" in chosen.parts:
                 with _database(chosen, dimensions) as connection:
                     part_inserts(connection, dimensions, chosen)
-        if {"users", "everyone"} & set(chosen.parts):
-            _many(chosen)
     except (SetupError, ServerError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

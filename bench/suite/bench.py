@@ -6,14 +6,22 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from psycopg import sql
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench.databases import Connection
-from bench.suite.contestants import CONTESTANTS, build, create_spec_embedding_indexes, create_tables, fill
+from bench.suite.contestants import (
+    CONTESTANTS,
+    Contestant,
+    build,
+    create_spec_embedding_indexes,
+    create_tables,
+    fill,
+)
 from bench.suite.scales import Scale
+from bench.suite.side_tables import fill_side_tables
 from bench.suite.source import NARROW, make_source
+from bench.suite.writer import Writer
 from devtools.servers import Server
 
 SERVER_SETTINGS = {
@@ -21,7 +29,7 @@ SERVER_SETTINGS = {
     "effective_cache_size": "12GB",
     "work_mem": "64MB",
     "maintenance_work_mem": "3GB",
-    "max_wal_size": "16GB",
+    "max_wal_size": "6GB",
     "checkpoint_timeout": "30min",
     "random_page_cost": "1.1",
     "max_connections": "200",
@@ -35,12 +43,17 @@ class Stage:
     Attributes:
         database: its name.
         memories: how many each holds.
+        dimensions: of their embeddings.
         seconds: by contestant's name, how long each step of building took; "load" is the copying of rows.
+        waits: by contestant's name and step, the longest that a client who inserted a row every 50 ms meanwhile had to
+            wait for it, in seconds.
     """
 
     database: str
     memories: int
+    dimensions: int
     seconds: dict[str, dict[str, float]] = field(default_factory=dict)
+    waits: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass
@@ -90,12 +103,12 @@ class Bench:
     def stage(self, memories: int) -> Iterator[Stage]:
         """A database with this many memories in source.memories and with each contestant, dropped at the end.
 
-        From `scale.narrow_from` memories on, embeddings have 8 dimensions, no index on them is built, and nothing is
-        derived from the memories.
+        From `scale.narrow_from` memories on, embeddings have 8 dimensions, no index on them is built, nothing is
+        derived from the memories, and the other tables are empty.
         """
         narrow = memories >= self.scale.narrow_from
         dimensions = NARROW if narrow else self.scale.dimensions
-        stage = Stage(f"stage_{memories}", memories)
+        stage = Stage(f"stage_{memories}", memories, dimensions)
         with self.database(stage.database) as connection:
             self.make_source(connection, memories, self.scale.dimensions)
             for contestant in CONTESTANTS:
@@ -103,12 +116,24 @@ class Bench:
             if not narrow:
                 create_spec_embedding_indexes(connection)
             for contestant in reversed(CONTESTANTS):
-                self.say(f"{contestant.name}: {memories:,} memories are loaded")
-                seconds = {"load": fill(connection, contestant)}
-                seconds |= build(connection, contestant, self.say, embeddings=not narrow, derived=not narrow)
-                stage.seconds[contestant.name] = seconds
+                self._build(stage, connection, contestant, whole=not narrow)
+            if not narrow:
+                self.say("arcs, cached answers, sessions and patterns")
+                fill_side_tables(connection, memories)
             connection.execute("CHECKPOINT")
-            connection.execute(sql.SQL("DISCARD ALL"))
+            connection.execute("DISCARD ALL")
             yield stage
 
+    def _build(self, stage: Stage, connection: Connection, contestant: Contestant, *, whole: bool) -> None:
+        """Load a contestant's memories and put on them what it has, while somebody goes on writing."""
+        self.say(f"{contestant.name}: {stage.memories:,} memories are loaded")
+        seconds = {"load": fill(connection, contestant)}
+        waits: dict[str, float] = {}
+        with Writer(lambda: self.server.connect(stage.database), contestant) as writer:
 
+            def ended(step: str) -> None:
+                waits[step] = writer.longest()
+
+            seconds |= build(connection, contestant, self.say, embeddings=whole, derived=whole, ended=ended)
+        stage.seconds[contestant.name] = seconds
+        stage.waits[contestant.name] = waits

@@ -1,7 +1,7 @@
 """The three that are compared: this extension, the specification's SQL as written, and plain pgvector.
 
-Each has its tables in a schema of its own, in the same database, and is filled from source.memories. The tables are alike;
-what differs is what stands on them.
+Each has its tables in a schema of its own, in the same database, and is filled from source.memories. The tables are
+alike; what differs is what stands on them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from psycopg import sql
 
 from bench.databases import Connection
-from bench.suite.source import COLUMNS
+from bench.suite.source import COLUMNS, TAGGED
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,9 @@ def create_tables(connection: Connection, contestant: Contestant, dimensions: in
     """
     parameters = {"schema": contestant.schema, "tables": list(_TABLES)}
     schema = sql.Identifier(contestant.schema)
-    owned = connection.execute("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'gravity_memory'")
+    owned = connection.execute(
+        "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'gravity_memory'"
+    )
     assert owned.fetchone() is None, "create the tables of all contestants before gravity_memory is created"
     connection.execute("SET client_min_messages = warning")
     connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
@@ -95,16 +97,26 @@ def fill(connection: Connection, contestant: Contestant, condition: str = "true"
     """
     began = time.perf_counter()
     connection.execute("SET session_replication_role = replica")
+    columns = f"{COLUMNS}, {TAGGED}"
     connection.execute(
-        f"INSERT INTO {contestant.schema}.gravity_map ({COLUMNS}) "  # noqa: S608 - names are ours
-        f"SELECT {COLUMNS} FROM source.memories WHERE {condition} ORDER BY n".encode()
+        f"INSERT INTO {contestant.schema}.gravity_map ({columns}) "  # noqa: S608 - names are ours
+        f"SELECT {columns} FROM source.memories WHERE {condition} ORDER BY n".encode()
     )
     connection.execute("RESET session_replication_role")
-    return time.perf_counter() - began
+    seconds = time.perf_counter() - began
+    # As autovacuum does within a minute: what is built next goes by the number of rows.
+    connection.execute(f"ANALYZE {contestant.schema}.gravity_map".encode())
+    return seconds
 
 
 def build(
-    connection: Connection, contestant: Contestant, say: Say, *, embeddings: bool = True, derived: bool = True
+    connection: Connection,
+    contestant: Contestant,
+    say: Say,
+    *,
+    embeddings: bool = True,
+    derived: bool = True,
+    ended: Say = lambda _: None,
 ) -> dict[str, float]:
     """Put on a filled table what the contestant puts there: indexes, triggers, derived rows, arcs. Vacuums at the end.
 
@@ -114,6 +126,7 @@ def build(
         say: told what is being done.
         embeddings: also the indexes on the embedding.
         derived: for this extension, also what recall reads, and arcs.
+        ended: told each step when it has ended.
 
     Returns:
         Seconds of each step, in order, by what it was.
@@ -128,6 +141,7 @@ def build(
         for statement in statements(connection):
             connection.execute(statement.encode())
         seconds[what] = time.perf_counter() - began
+        ended(what)
     return seconds
 
 
@@ -140,7 +154,9 @@ def _build_gravity(embeddings: bool, derived: bool) -> list[_Step]:
         ("gravity_memory_index_ddl()", lambda c: _column(c, "SELECT ddl FROM gravity_memory_index_ddl() AS ddl")),
     ]
     if derived:
-        steps.append(("gravity_memory_rebuild_recall()", lambda _: ["CALL gravity_memory_rebuild_recall(2000)"]))
+        # It commits for every user, and what a crash took back would be derived again.
+        rebuild = ["SET synchronous_commit = off", "CALL gravity_memory_rebuild_recall(2000)", "RESET synchronous_commit"]
+        steps.append(("gravity_memory_rebuild_recall()", lambda _: rebuild))
         steps.append((f"gravity_memory_rebuild_arcs(), {_USERS_WITH_ARCS:,} users", lambda _: [_REBUILD_ARCS]))
     if embeddings:
         statement = "SELECT ddl FROM gravity_memory_vector_index_ddl() AS ddl"
@@ -153,7 +169,7 @@ def _build_gravity(embeddings: bool, derived: bool) -> list[_Step]:
 _REBUILD_ARCS = f"""
     SELECT sum(gravity_memory_rebuild_arcs(user_id))
     FROM (SELECT user_id FROM gravity_map GROUP BY user_id ORDER BY count(*) DESC LIMIT {_USERS_WITH_ARCS}) AS u
-"""
+"""  # noqa: S608 - a number of ours
 
 
 def _build_spec(embeddings: bool, _derived: bool) -> list[_Step]:
@@ -189,7 +205,8 @@ def spec_indexes() -> list[str]:
 def create_spec_embedding_indexes(connection: Connection) -> None:
     """The specification's two ivfflat indexes, for an empty table: that is when its migrations run.
 
-    Its other indexes are the same whether they are built before or after the rows are there, and `build` makes them after.
+    Its other indexes are the same whether they are built before or after the rows are there, and `build` makes them
+    after.
     """
     use(connection, SPEC)
     connection.execute("SET client_min_messages = warning")

@@ -8,7 +8,15 @@ from pathlib import Path
 
 from bench.databases import Connection
 
-_SETTINGS = ("shared_buffers", "work_mem", "maintenance_work_mem", "effective_cache_size", "max_wal_size", "fsync", "jit")
+_SETTINGS = (
+    "shared_buffers",
+    "work_mem",
+    "maintenance_work_mem",
+    "effective_cache_size",
+    "max_wal_size",
+    "fsync",
+    "jit",
+)
 
 
 def describe(connection: Connection) -> dict[str, str]:
@@ -18,7 +26,8 @@ def describe(connection: Connection) -> dict[str, str]:
         (list(_SETTINGS),),
     ).fetchone()
     versions = connection.execute(
-        "SELECT current_setting('server_version'), (SELECT default_version FROM pg_available_extensions WHERE name = 'vector')"
+        "SELECT current_setting('server_version'), (SELECT default_version FROM pg_available_extensions WHERE name "
+        "= 'vector')"
     ).fetchone()
     assert settings is not None
     assert versions is not None

@@ -31,4 +31,7 @@ class Part(ABC):
 
     @abstractmethod
     def result(self, bench: Bench) -> Result:
-        """Measure what needs no stage, and say what was found."""
+        """Measure what needs no stage, and say what was found.
+
+        Called while the stage measured last is still there, and, for a part of several sizes, after each of them.
+        """

@@ -54,7 +54,7 @@ class Plot:
         name: of the PNG file, without its ending.
         title, x_label, y_label: its texts.
         series: by legend, pairs of x and y; in a bar chart x is a name.
-        kind: how it is drawn.
+        kind: how it is drawn; "dots" is for many names, each on a line of its own, with y along the lines.
         log_x, log_y: whether an axis is logarithmic.
         limit: y of a horizontal line for the goal, or None.
     """
@@ -64,7 +64,7 @@ class Plot:
     x_label: str
     y_label: str
     series: dict[str, tuple[tuple[float | str, float], ...]]
-    kind: Literal["lines", "bars"] = "lines"
+    kind: Literal["lines", "bars", "dots"] = "lines"
     log_x: bool = False
     log_y: bool = False
     limit: float | None = None
@@ -82,6 +82,8 @@ class Result:
         scale: name of the scale it ran at.
         machine: where it ran; see machine.describe().
         seconds: how long it took, loading not counted.
+        date: of the day it was measured, as 2026-01-31.
+        missing: what was to be measured as well but could not be, and why; "" when nothing is.
     """
 
     part: str
@@ -93,6 +95,8 @@ class Result:
     scale: str = ""
     machine: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    date: str = ""
+    missing: str = ""
 
 
 def save(result: Result, folder: Path) -> Path:

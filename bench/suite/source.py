@@ -3,9 +3,12 @@
 What matters for plans and times is kept as applications have it:
 
 - users are Zipf-distributed: the heaviest, `HEAVIEST`, has 8 % of all memories, most have a few;
-- memories come in sessions of twelve turns, 100 seconds apart, in the last 120 days; four turns share a trace, five sessions
-  a thread;
-- gravity is skewed low (one in seven reaches 0.7), emotions and words are Zipf-distributed, moods last for a session;
+- memories come in sessions of twelve turns, 100 seconds apart, in the last 120 days; four turns share a trace, five
+  sessions a thread;
+- gravity is skewed low (one in seven reaches 0.7); emotions, words, names and topics are Zipf-distributed; one memory
+  in three is in the mood of its session;
+- what triggers would set is what they would set: temporal_type, identity_anchor and the tags of high gravity and
+  identity;
 - embeddings are clustered, with a falling spectrum (bench/vectors.py), and none is missing.
 
 The same number of memories gives the same data in every run, but for the moment that "now" was.
@@ -30,7 +33,10 @@ COLUMNS = (
     "id, user_id, thread_id, session_id, memory_trace_id, content, gravity_score, emotion_type, entities, "
     "metadata, created_at, updated_at, embedding"
 )
-"""Of gravity_map, in the order in which source.memories has them after its number n."""
+"""Of gravity_map: what an application writes, in the order in which source.memories has them after its number n."""
+
+TAGGED = "temporal_type, meta_tags, identity_anchor"
+"""Of gravity_map: the columns after those, as they are once the triggers have run."""
 
 _USERS = 150_000
 _DAYS = 120
@@ -38,21 +44,38 @@ _TURNS = 12
 _CHUNK = 10_000
 _HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 _POSTGRES_EPOCH = 946_684_800
-_EMOTIONS = (
-    "neutral joy love sadness hope anger curiosity fear gratitude pride relief surprise longing shame trust awe grief calm"
-).split()
-_COMMON = (
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+_EMOTIONS = _words(
+    "neutral joy love sadness hope anger curiosity fear gratitude pride relief surprise longing shame trust awe "
+    "grief calm"
+)
+_COMMON = _words(
     "the and to of a i you that it in we was for with on my is at this have be but not they so what about when her his "
-    "had from or as are me he she there were then our out will one up all said how just like would could"
-).split()
-_SYLLABLES = "ka lo mi ter san vel dor ni pa rum sel tor bel cor din fa gal hes jun kel mar nos pol rin sta tul ven wes".split()
+    "had from or as are me he she there were then our out one up all said how just like would could"
+)
+_NAMED = ("Blu", "Matt", "Atlas", "Ivy")
+_NAMES = 30_000
+_TOPICS = 300
+_SYLLABLES = _words(
+    "ka lo mi ter san vel dor ni pa rum sel tor bel cor din fa gal hes jun kel mar nos pol rin sta tul ven wes"
+)
+
+# The words by which the triggers tell the time that a memory is about, and what they make of them.
+_OPENINGS = ("yesterday ", "tomorrow ", "")
+_TIMES = (b"past", b"future", b"present")
 
 _TABLE = """
 CREATE SCHEMA source;
 CREATE UNLOGGED TABLE source.memories (
-    n integer NOT NULL, id uuid NOT NULL, user_id text NOT NULL, thread_id text, session_id text, memory_trace_id text, content text,
-    gravity_score double precision, emotion_type text, entities text[], metadata jsonb, created_at timestamptz, updated_at timestamptz,
-    embedding {type}
+    n integer NOT NULL, id uuid NOT NULL, user_id text NOT NULL, thread_id text, session_id text, memory_trace_id text,
+    content text, gravity_score double precision, emotion_type text, entities text[], metadata jsonb,
+    created_at timestamptz, updated_at timestamptz, embedding {type}, temporal_type text, meta_tags text[],
+    identity_anchor boolean
 )
 """
 _FINISH = """
@@ -65,7 +88,8 @@ _MULTIPLY = """
 INSERT INTO source.memories
 SELECT m.n * {copies} + c.n, gen_random_uuid(), m.user_id || c.suffix, m.thread_id || c.tail, m.session_id || c.tail,
        m.memory_trace_id || c.tail, left(m.content, 60), m.gravity_score, m.emotion_type, m.entities, '{{}}',
-       m.created_at - c.n * interval '37 seconds', m.updated_at, subvector(m.embedding, 1, {narrow})
+       m.created_at - c.n * interval '37 seconds', m.updated_at, m.embedding, m.temporal_type,
+       m.meta_tags, m.identity_anchor
 FROM {base}.memories AS m
 CROSS JOIN LATERAL (
     SELECT c.n, '-' || c.n AS tail, CASE WHEN m.user_id = {heaviest} THEN '' ELSE '-' || c.n END AS suffix
@@ -83,12 +107,13 @@ def make_source(
         connection: to a database with pgvector and without a schema named source.
         count: how many memories.
         dimensions: of their embeddings.
-        base: make this many, and multiply them; the copies' embeddings keep their first `NARROW` dimensions only.
+        base: make this many, and multiply them; their embeddings have `NARROW` dimensions.
         tick: called with the number of rows that were made since the last call.
     """
     made = count if base is None else base
+    dimensions = dimensions if base is None else NARROW
     connection.execute(_TABLE.format(type=f"vector({dimensions})").encode())
-    statement = f"COPY source.memories (n, {COLUMNS}) FROM STDIN (FORMAT binary)"
+    statement = f"COPY source.memories (n, {COLUMNS}, {TAGGED}) FROM STDIN (FORMAT binary)"
     with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
         copy.write(_HEADER)
         for rows, data in _chunks(made, dimensions):
@@ -101,7 +126,6 @@ def make_source(
         connection.execute(
             sql.SQL(_MULTIPLY).format(
                 copies=sql.Literal(count // base),
-                narrow=sql.Literal(NARROW),
                 base=sql.Identifier("source_base"),
                 heaviest=sql.Literal(HEAVIEST),
             )
@@ -118,28 +142,37 @@ def _chunks(count: int, dimensions: int) -> Iterator[tuple[int, bytes]]:
     rank, session, turn, created = _sessions(random, count)
     embeddings = Embeddings(dimensions, seed=7)
     words = _vocabulary(random)
-    weights = np.cumsum(1 / np.arange(1, len(words) + 1))
-    weights /= weights[-1]
-    moods = random.integers(len(_EMOTIONS), size=count)
-    emotion_weights = np.cumsum(1 / np.arange(1, len(_EMOTIONS) + 1))
-    emotion_weights /= emotion_weights[-1]
-    name = random.integers(3_000, size=count)
     for start in range(0, count, _CHUNK):
         stop = min(start + _CHUNK, count)
         size = stop - start
         vectors = embeddings.draw(size).astype(">f4")
-        gravity = np.where(random.random(size) < 1 / 7, 0.7 + 0.3 * random.random(size) ** 1.5, 0.7 * random.random(size))
+        gravity = np.where(
+            random.random(size) < 1 / 7, 0.7 + 0.3 * random.random(size) ** 1.5, 0.7 * random.random(size)
+        )
         lengths = random.integers(10, 40, size)
-        choice = np.searchsorted(weights, random.random(int(lengths.sum())))
-        feeling = np.searchsorted(emotion_weights, random.random(size))
+        choice = _zipf(random, len(words), int(lengths.sum()))
+        emotion = _zipf(random, len(_EMOTIONS), size)
+        moody = random.random(size) < 1 / 3
+        names = _zipf(random, _NAMES, 3 * size)
+        named = random.integers(4, size=size)
+        topics = _zipf(random, _TOPICS, size)
+        lot = random.random((3, size))
         ends = np.cumsum(lengths)
         rows = []
         for place in range(size):
             at = start + place
             user = int(rank[at])
-            text = " ".join(words[w] for w in choice[ends[place] - lengths[place] : ends[place]])
-            mood = feeling[place] if moods[at] % 3 else (user * 7 + int(session[at])) % len(_EMOTIONS)
-            entities = [f"Name {name[at]}"] if name[at] % 3 else [f"Name {name[at]}", "Blu", "Matt", "Atlas", "Ivy"][: name[at] % 6]
+            when = 0 if lot[0, place] < 0.2 else 1 if lot[0, place] < 0.35 else 2
+            text = _OPENINGS[when] + " ".join(words[w] for w in choice[ends[place] - lengths[place] : ends[place]])
+            mood = (user * 7 + int(session[at])) % len(_EMOTIONS) if moody[place] else emotion[place]
+            entities = [f"Name {name}" for name in dict.fromkeys(names[3 * place : 3 * place + named[place]].tolist())]
+            tags = [f"topic:{topics[place]}"] if lot[1, place] < 1 / 3 else []
+            is_anchor = bool(gravity[place] >= 0.85)
+            if is_anchor:
+                tags.append("high_gravity")
+            if lot[2, place] < 0.005:
+                entities = list(_NAMED)
+                tags.append("identity")
             moment = struct.pack(">q", int((created[at] - _POSTGRES_EPOCH) * 1e6))
             rows.append(
                 _row(
@@ -157,9 +190,18 @@ def _chunks(count: int, dimensions: int) -> Iterator[tuple[int, bytes]]:
                     moment,
                     moment,
                     struct.pack(">hh", dimensions, 0) + vectors[place].tobytes(),
+                    _TIMES[when],
+                    _text_array(tags),
+                    struct.pack("?", is_anchor),
                 )
             )
         yield size, b"".join(rows)
+
+
+def _zipf(random: np.random.Generator, values: int, count: int) -> NDArray[np.int64]:
+    """Numbers from 0 to values - 1, shape (count,), each as frequent as 1 over its place."""
+    weights = np.cumsum(1 / np.arange(1, values + 1))
+    return np.searchsorted(weights / weights[-1], random.random(count)).astype(np.int64)
 
 
 def _sessions(
@@ -174,8 +216,10 @@ def _sessions(
     first = np.searchsorted(rank, rank)
     number = np.arange(count) - first
     session, turn = number // _TURNS, number % _TURNS
-    _, which = np.unique(rank * np.int64(count) + session, return_inverse=True)
-    began = random.random(which.max() + 1) * _DAYS * 86_400
+    keys, which = np.unique(rank * np.int64(count) + session, return_inverse=True)
+    began = random.random(len(keys)) * _DAYS * 86_400
+    # A user's sessions are numbered in the order of time, so that those of one thread follow each other.
+    began = began[np.lexsort((-began, keys // count))]
     now = np.datetime64("now").astype(np.int64)
     created = now - began[which] + 100.0 * (turn - _TURNS)
     order = np.argsort(created, kind="stable")
@@ -185,7 +229,7 @@ def _sessions(
 def _vocabulary(random: np.random.Generator) -> list[str]:
     """20,000 words, common ones first, so that stop words are as frequent as they are in speech."""
     made = {"".join(random.choice(_SYLLABLES, 2 + k % 3)) for k in range(24_000)}
-    return _COMMON + sorted(made, key=lambda word: hash_of(word))[: 20_000 - len(_COMMON)]
+    return [*_COMMON, *sorted(made, key=lambda word: hash_of(word))[: 20_000 - len(_COMMON)]]
 
 
 def hash_of(text: str) -> int:

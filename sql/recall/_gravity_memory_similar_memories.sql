@@ -53,7 +53,8 @@ BEGIN
         FROM (
             SELECT m.id, 1 - (m.embedding OPERATOR(vector_schema.<=>) p_embedding) AS similarity
             FROM unnest(v_compared) AS e (id)
-            JOIN @extschema@.gravity_map AS m ON m.id = e.id
+            -- LIMIT keeps the planner from reading all memories of the user, of whom it does not know that they are many.
+            CROSS JOIN LATERAL (SELECT g.id, g.user_id, g.embedding FROM @extschema@.gravity_map AS g WHERE g.id = e.id LIMIT 1) AS m
             WHERE m.user_id = p_user_id AND m.embedding IS NOT NULL
               AND vector_schema.vector_dims(m.embedding) = vector_schema.vector_dims(p_embedding)
             OFFSET 0

@@ -94,7 +94,10 @@ BEGIN
                     SELECT m.id, 1 - (m.embedding OPERATOR(vector_schema.<=>) p_embedding) AS similarity, c.distance,
                            m.gravity_score::double precision AS gravity
                     FROM unnest(v_candidates[v_done + 1 : v_goal], v_distances[v_done + 1 : v_goal]) AS c (id, distance)
-                    JOIN @extschema@.gravity_map AS m ON m.id = c.id AND m.user_id = p_user_id
+                    -- LIMIT keeps the planner from reading all memories of the user, of whom it does not know that they are many.
+                    CROSS JOIN LATERAL (SELECT g.id, g.user_id, g.embedding, g.gravity_score FROM @extschema@.gravity_map AS g
+                                        WHERE g.id = c.id LIMIT 1) AS m
+                    WHERE m.user_id = p_user_id
                     OFFSET 0
                 ) AS r
                 WHERE r.similarity < 'NaN'

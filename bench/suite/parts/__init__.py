@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from bench.suite.part import Part
+from bench.suite.parts.bulk import Bulk
+from bench.suite.parts.catalogue import Catalogue
+from bench.suite.parts.cleanup import Cleanup
+from bench.suite.parts.footprint import Footprint
+from bench.suite.parts.hot_cluster import HotCluster
+from bench.suite.parts.indexes import Indexes
+from bench.suite.parts.recall import Recall
 from bench.suite.parts.timeline import Timeline
+from bench.suite.parts.writers import Writers
 
-PARTS: tuple[type[Part], ...] = (Timeline,)
+PARTS: tuple[type[Part], ...] = (Timeline, Catalogue, Bulk, HotCluster, Writers, Recall, Cleanup, Indexes, Footprint)

@@ -1,0 +1,143 @@
+"""Concurrent writers of single memories: what notifications do to commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bench.suite.bench import Bench
+from bench.suite.contestants import CONTESTANTS, GRAVITY, PLAIN, SPEC, Contestant
+from bench.suite.copies import SPARE, copy_of, filled_databases, server_settings, set_triggers
+from bench.suite.load import Load, Script, run_clients
+from bench.suite.part import Part
+from bench.suite.results import Plot, Result, Table
+from bench.suite.scales import Scale
+from bench.suite.source import COLUMNS
+
+_SPARE = 5_000
+_COPIED = ", ".join(name for name in COLUMNS.split(", ") if name not in {"id", "created_at", "updated_at"})
+# One memory per statement and transaction, taken from a table, so that pgbench needs no text of vectors.
+_SCRIPT = f"""\\set n random(0, {{last}})
+INSERT INTO gravity_map ({_COPIED}) SELECT {_COPIED} FROM {SPARE} WHERE n = :n;
+"""  # noqa: S608 - names are ours
+
+_AS_IS, _SLOW = "as the disk is", "1 ms more"
+# The one who flushes waits so many microseconds before; no others need to be active for that.
+_FLUSHES: dict[str, dict[str, str]] = {_AS_IS: {}, _SLOW: {"commit_delay": "1000", "commit_siblings": "0"}}
+
+
+@dataclass(frozen=True)
+class _Arm:
+    """A contestant's table; triggers off, or on, and for gravity_memory what the setting notify is."""
+
+    name: str
+    contestant: Contestant
+    triggers: bool = True
+    notify: str | None = None
+
+
+_PAYLOAD = _Arm(f"{GRAVITY.name}, notify = payload", GRAVITY, notify="payload")
+_OFF = _Arm(f"{GRAVITY.name}, notify = off", GRAVITY, notify="off")
+_ARMS = (
+    _PAYLOAD,
+    _OFF,
+    _Arm(SPEC.name, SPEC),
+    _Arm(f"{GRAVITY.name}, no triggers", GRAVITY, triggers=False),
+    _Arm(PLAIN.name, PLAIN),
+)
+
+
+class Writers(Part):
+    """Inserts per second and latency over the number of clients."""
+
+    name: ClassVar[str] = "writers"
+    title: ClassVar[str] = "Concurrent single-row inserts"
+
+    def __init__(self) -> None:
+        self._loads: dict[tuple[str, _Arm, int], Load] = {}
+
+    def sizes(self, scale: Scale) -> tuple[int, ...]:
+        """None: each run starts from a copy of a database of its own."""
+        return ()
+
+    def result(self, bench: Bench) -> Result:
+        """Every number of clients in every arm, as the disk is and with a longer flush."""
+        scale = bench.scale
+        plan = list(self._plan(scale))
+        spare = min(_SPARE, scale.bulk_base)
+        with (
+            server_settings(bench, autovacuum="off"),
+            filled_databases(bench, CONTESTANTS, scale.bulk_base, spare) as databases,
+            bench.progress() as progress,
+        ):
+            task = progress.add_task("concurrent writers", total=len(plan))
+            for flush, clients, arm in plan:
+                with copy_of(bench, databases[arm.contestant], arm.contestant) as connection:
+                    if arm.notify is not None:
+                        connection.execute("SELECT gravity_memory_set('notify', %s)", (arm.notify,))
+                    if not arm.triggers:
+                        set_triggers(connection, ())
+                    self._loads[flush, arm, clients] = run_clients(
+                        bench.server,
+                        connection.info.dbname,
+                        arm.contestant,
+                        {"insert": Script(_SCRIPT.format(last=spare - 1))},
+                        clients=clients,
+                        seconds=scale.seconds,
+                        settings=_FLUSHES[flush],
+                    )
+                progress.advance(task)
+        return Result(
+            part=self.name,
+            title=self.title,
+            method=(
+                f"pgbench with prepared statements for {scale.seconds} s: each transaction writes one memory with "
+                f"its embedding, of one of many users, to a table of {scale.bulk_base:,} with all indexes; every run "
+                "on a new copy. Nobody listens. Once as the disk is, and once with commit_delay = 1000 and "
+                "commit_siblings = 0: who flushes the log waits 1 ms before, as on a slower disk or with a "
+                "synchronous standby; others that commit meanwhile share that flush. A transaction with a "
+                "notification holds a lock of the whole server until it has committed, so those cannot share it."
+            ),
+            tables=tuple(self._table(scale, flush) for flush in _FLUSHES),
+            plots=tuple(self._plot(scale, flush) for flush in _FLUSHES),
+        )
+
+    def _plan(self, scale: Scale) -> Iterator[tuple[str, int, _Arm]]:
+        for flush in _FLUSHES:
+            for clients in scale.clients:
+                for arm in _ARMS:
+                    yield flush, clients, arm
+
+    def _table(self, scale: Scale, flush: str) -> Table:
+        rows = []
+        for clients in scale.clients:
+            for arm in _ARMS:
+                load = self._loads[flush, arm, clients]
+                times = load.observed["insert"]
+                ratio = load.per_second / self._loads[flush, _PAYLOAD, clients].per_second
+                rows.append((clients, arm.name, load.per_second, ratio, times.percentile(50), times.percentile(99)))
+        header = ("clients", "table", "inserts/s", "times payload", "p50 ms", "p99 ms")
+        return Table(f"Commit flush: {flush}", header, tuple(rows), self._note(scale, flush))
+
+    def _note(self, scale: Scale, flush: str) -> str:
+        """What more clients bring, in words."""
+        first, last = scale.clients[0], scale.clients[-1]
+        gains = {
+            arm: self._loads[flush, arm, last].per_second / self._loads[flush, arm, first].per_second
+            for arm in (_PAYLOAD, _OFF)
+        }
+        return (
+            f"{last} clients write {gains[_OFF]:.1f} times as much as {first} without notifications, "
+            f"and {gains[_PAYLOAD]:.1f} times with them."
+        )
+
+    def _plot(self, scale: Scale, flush: str) -> Plot:
+        series: dict[str, tuple[tuple[float | str, float], ...]] = {
+            arm.name: tuple((clients, self._loads[flush, arm, clients].per_second) for clients in scale.clients)
+            for arm in _ARMS
+        }
+        name = "writers" if flush == _AS_IS else "writers-slow-flush"
+        return Plot(
+            name, f"Single-row inserts, commit flush {flush}", "clients", "inserts/s", series, log_x=True, log_y=True
+        )
