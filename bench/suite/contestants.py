@@ -155,7 +155,11 @@ def _build_gravity(embeddings: bool, derived: bool) -> list[_Step]:
     ]
     if derived:
         # It commits for every user, and what a crash took back would be derived again.
-        rebuild = ["SET synchronous_commit = off", "CALL gravity_memory_rebuild_recall(2000)", "RESET synchronous_commit"]
+        rebuild = [
+            "SET synchronous_commit = off",
+            "CALL gravity_memory_rebuild_recall(2000)",
+            "RESET synchronous_commit",
+        ]
         steps.append(("gravity_memory_rebuild_recall()", lambda _: rebuild))
         steps.append((f"gravity_memory_rebuild_arcs(), {_USERS_WITH_ARCS:,} users", lambda _: [_REBUILD_ARCS]))
     if embeddings:

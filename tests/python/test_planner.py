@@ -174,6 +174,35 @@ def test_the_turns_around_a_memory_are_read_in_order_from_one_index(memories: Co
     assert not SORTS & {node["Node Type"] for node in plan}, shown(memories, query)
 
 
+def blocks_read(connection: Connection, query: str, *parameters: object) -> int:
+    """Blocks that a query and the functions it calls look at."""
+    row = connection.execute(b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + query.encode(), parameters).fetchone()
+    assert row is not None
+    plan = row[0][0]["Plan"]
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+def test_a_users_similar_memories_are_found_without_reading_all_of_them(
+    memories: Connection, asked: dict[str, Probe]
+) -> None:
+    # Most users have few memories, so the planner takes this one to have few as well.
+    user_id = asked["heaviest"]["user_id"]
+    row = memories.execute(
+        "SELECT embedding::text FROM gravity_map WHERE user_id = %s AND embedding IS NOT NULL LIMIT 1", (user_id,)
+    ).fetchone()
+    assert row is not None
+    embedding = row[0]
+    everything = blocks_read(
+        memories,
+        "SELECT id FROM gravity_map WHERE user_id = %s AND embedding IS NOT NULL "
+        "ORDER BY (embedding <=> %s::vector) + 0 LIMIT 10",
+        user_id,
+        embedding,
+    )
+    matched = blocks_read(memories, "SELECT * FROM match_memories(%s::vector, -1, 10, %s)", embedding, user_id)
+    assert matched < everything / 2, f"{matched} blocks, {everything} for all memories"
+
+
 @pytest.fixture(params=[*USERS, "a user without memories"])
 def spec_query(request: pytest.FixtureRequest, asked: dict[str, Probe]) -> str:
     """The specification's test query for one user. Its own user, test-user, has no memories here."""
