@@ -788,8 +788,9 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_column_catalogue() IS
 
 -- _gravity_memory_embedded_rows(): about how many memories have an embedding.
 --
--- From the planner's statistics, scaled to the table's present size. Where some of the table has none, the rows are counted too, which
--- is quick up to 100,000 and stops there, and the greater number is taken. Who may not read the column, or reads it under
+-- From the planner's statistics, scaled to the table's present size. Where some of the table has none, and up to 1,000 blocks, where a load
+-- may have changed everything since they were gathered, the rows are counted too, which is quick up to 100,000 and stops there, and the
+-- greater number is taken. Who may not read the column, or reads it under
 -- row security, gets what the statistics say. 0 for a table without the column, to which setup adds it, and for what is no table: counting
 -- the rows of a view would run its code before setup refuses it.
 CREATE FUNCTION @extschema@._gravity_memory_embedded_rows()
@@ -801,7 +802,7 @@ AS $_gravity_memory_embedded_rows$
 DECLARE
     v_may_count boolean;
     v_rows double precision;
-    v_is_complete boolean;
+    v_is_enough boolean;
 BEGIN
     SELECT has_column_privilege(a.attrelid, a.attnum, 'SELECT') AND NOT row_security_active(c.oid) INTO v_may_count
     FROM pg_class AS c
@@ -814,8 +815,8 @@ BEGIN
     -- is under row security; reltuples alone is all there is then.
     SELECT sum(c.reltuples / NULLIF(c.relpages, 0) * s.pages * (1 - COALESCE(t.null_frac, 0)))
                FILTER (WHERE c.reltuples > 0 AND (t.null_frac IS NOT NULL OR NOT v_may_count)),
-           bool_and(s.pages = 0 OR (c.reltuples > 0 AND t.null_frac IS NOT NULL))
-    INTO v_rows, v_is_complete
+           bool_and(s.pages = 0 OR (c.reltuples > 0 AND t.null_frac IS NOT NULL)) AND sum(s.pages) > 1000
+    INTO v_rows, v_is_enough
     FROM pg_class AS c
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
     CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) / current_setting('block_size')::integer AS pages) AS s
@@ -824,7 +825,7 @@ BEGIN
     WHERE c.relkind = 'r'
       AND (c.oid = '@extschema@.gravity_map'::regclass
            OR c.oid IN (SELECT p.relid FROM pg_partition_tree('@extschema@.gravity_map') AS p));
-    IF v_may_count AND v_is_complete IS NOT TRUE THEN
+    IF v_may_count AND v_is_enough IS NOT TRUE THEN
         v_rows := GREATEST(v_rows, (SELECT count(*) FROM (SELECT FROM @extschema@.gravity_map AS m
                                                           WHERE m.embedding IS NOT NULL LIMIT 100000) AS c));
     END IF;
@@ -1379,6 +1380,33 @@ $_gravity_memory_missing_indexes$;
 
 COMMENT ON FUNCTION @extschema@._gravity_memory_missing_indexes() IS
     'The indexes of the catalogue that are missing or invalid, with the statements that make them.';
+
+-- sql/indexes/_gravity_memory_superseded_indexes.sql
+
+-- _gravity_memory_superseded_indexes(): indexes that an earlier version made, and that another index of the catalogue serves for by now.
+--
+-- By name and definition: an index of that name that somebody made differently is theirs. Setup drops them, in an upgraded database and in
+-- one that was restored from an older dump.
+-- idx_gravity_map_user_session (0.1.0 to 0.2.0): idx_gravity_map_session_turns, read backwards, gives the same order.
+CREATE FUNCTION @extschema@._gravity_memory_superseded_indexes()
+RETURNS SETOF text
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_superseded_indexes$
+    SELECT s.index_name
+    FROM (VALUES
+        ('idx_gravity_map_user_session', 'gravity_map',
+         'USING btree (user_id, session_id, created_at DESC) WHERE (session_id IS NOT NULL)')
+    ) AS s (index_name, table_name, definition)
+    JOIN pg_index AS i
+      ON i.indexrelid = to_regclass(@extschema@._gravity_memory_qualified_name(s.index_name))
+     AND i.indrelid = to_regclass(@extschema@._gravity_memory_qualified_name(s.table_name))
+    WHERE right(pg_get_indexdef(i.indexrelid), length(s.definition)) = s.definition
+$_gravity_memory_superseded_indexes$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_superseded_indexes() IS
+    'Indexes that an earlier version made and that no query needs any more.';
 
 -- sql/indexes/gravity_memory_index_ddl.sql
 
@@ -5267,6 +5295,12 @@ BEGIN
     END IF;
 
     RETURN QUERY SELECT h.action, h.object FROM @extschema@._gravity_memory_hand_over() AS h;
+    -- As late as possible: readers wait from here on, until the transaction is over.
+    FOR object IN SELECT i FROM @extschema@._gravity_memory_superseded_indexes() AS i LOOP
+        EXECUTE 'DROP INDEX ' || @extschema@._gravity_memory_qualified_name(object);
+        action := 'drop index';
+        RETURN NEXT;
+    END LOOP;
     RETURN QUERY SELECT 'schedule job', j FROM @extschema@.gravity_memory_schedule_jobs() AS j;
 END
 $gravity_memory_setup$;

@@ -179,6 +179,12 @@ BEGIN
     END IF;
 
     RETURN QUERY SELECT h.action, h.object FROM @extschema@._gravity_memory_hand_over() AS h;
+    -- As late as possible: readers wait from here on, until the transaction is over.
+    FOR object IN SELECT i FROM @extschema@._gravity_memory_superseded_indexes() AS i LOOP
+        EXECUTE 'DROP INDEX ' || @extschema@._gravity_memory_qualified_name(object);
+        action := 'drop index';
+        RETURN NEXT;
+    END LOOP;
     RETURN QUERY SELECT 'schedule job', j FROM @extschema@.gravity_memory_schedule_jobs() AS j;
 END
 $gravity_memory_setup$;

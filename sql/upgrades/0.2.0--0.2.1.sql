@@ -10,13 +10,3 @@ DROP FUNCTION @extschema@._gravity_memory_document_terms(regconfig, text, text, 
 -- functions themselves are written anew: without this, a pool of connections would know no new setting.
 ALTER FUNCTION @extschema@._gravity_memory_effective_settings() STABLE;
 ALTER FUNCTION @extschema@.gravity_memory_reset(text) VOLATILE;
-
--- idx_gravity_map_session_turns serves its query, read backwards. One of that name that is not ours stays.
-DO $superseded_index$
-BEGIN
-    IF pg_catalog.pg_get_indexdef(pg_catalog.to_regclass('@extschema@.idx_gravity_map_user_session'))
-       OPERATOR(pg_catalog.~~) '% USING btree (user_id, session_id, created_at DESC) WHERE (session_id IS NOT NULL)' THEN
-        DROP INDEX @extschema@.idx_gravity_map_user_session;
-    END IF;
-END
-$superseded_index$;

@@ -2,7 +2,7 @@
 BEGIN;
 \ir support/session.psql
 \ir support/vectors.psql
-SELECT plan(47);
+SELECT plan(51);
 SELECT count(*) AS ignored FROM gravity_memory_setup(true) \gset
 
 -- The two indexes on embedding wait for rows to train them; vector_indexes.sql says more of that.
@@ -170,6 +170,15 @@ SELECT is((pg_temp.error_of_as('gravity_memory_pgtap_indexes', 'SELECT * FROM gr
 ALTER TABLE pattern_matrix RENAME TO pgtap_away;
 SELECT is_empty($$SELECT d FROM gravity_memory_index_ddl() AS d WHERE d LIKE '%pattern_matrix%'$$, 'no statement for a table that is not there');
 ALTER TABLE pgtap_away RENAME TO pattern_matrix;
+
+-- An index that an earlier version made and nobody needs any more.
+SELECT count(*) AS ignored FROM gravity_memory_setup() \gset
+CREATE INDEX idx_gravity_map_user_session ON gravity_map (user_id, session_id, created_at DESC) WHERE session_id IS NOT NULL;
+SELECT results_eq('SELECT action, object FROM gravity_memory_setup()', $$VALUES ('drop index', 'idx_gravity_map_user_session')$$, 'setup drops an index of an earlier version');
+SELECT is(to_regclass('idx_gravity_map_user_session'), NULL, 'which is gone then');
+CREATE INDEX idx_gravity_map_user_session ON gravity_map (user_id, session_id);
+SELECT is_empty('SELECT action, object FROM gravity_memory_setup()', 'one of the same name that is defined otherwise is the application''s');
+SELECT isnt(to_regclass('idx_gravity_map_user_session'), NULL, 'and stays');
 
 -- A relation of ours whose name is taken by something else.
 DROP INDEX idx_gravity_map_tags;

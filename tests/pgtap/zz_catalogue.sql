@@ -65,7 +65,7 @@ SELECT bag_eq(
           '_gravity_memory_may_notify', '_gravity_memory_missing_indexes', '_gravity_memory_names_emotion', '_gravity_memory_nearest',
           '_gravity_memory_nearest_signatures', '_gravity_memory_notify', '_gravity_memory_passing', '_gravity_memory_qualified_name',
           '_gravity_memory_query_terms', '_gravity_memory_ranked_memories', '_gravity_memory_recall_conditions', '_gravity_memory_setting_definitions',
-          '_gravity_memory_similar_memories', '_gravity_memory_table_bytes', '_gravity_memory_table_catalogue', '_gravity_memory_text_search_config', '_gravity_memory_words',
+          '_gravity_memory_similar_memories', '_gravity_memory_superseded_indexes', '_gravity_memory_table_bytes', '_gravity_memory_table_catalogue', '_gravity_memory_text_search_config', '_gravity_memory_words',
           '_gravity_memory_trigger_catalogue', '_gravity_memory_unsettled_arcs', '_gravity_memory_vector_index_states', '_gravity_memory_vector_schema',
           'auto_tag_high_gravity', 'find_similar_memories', 'get_conversation_context', 'gravity_memory_check',
           'gravity_memory_explain_recall', 'gravity_memory_index_usage', 'gravity_memory_slow_queries', 'gravity_memory_stats',
