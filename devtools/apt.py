@@ -20,6 +20,8 @@ from devtools.say import say
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # Wait for another package manager, and try a mirror again before giving up.
 _PATIENT = ["-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"]
+# The lock of what changes the machine's own packages and lists, or reads the latter.
+_MACHINE = "apt-install"
 _QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
 
 
@@ -42,11 +44,14 @@ def install_packages(names: Sequence[str]) -> None:
     Raises:
         SetupError: apt refuses, for example because this release of Debian has no such package.
     """
-    missing = missing_packages(names)
-    if not missing:
+    if not missing_packages(names):
         return
-    say(f"Installing Debian packages: {' '.join(missing)} ...")
-    with locked("apt-install"), no_services(Path("/")):
+    with locked(_MACHINE), no_services(Path("/")):
+        # What runs beside us may have installed them while we waited.
+        missing = missing_packages(names)
+        if not missing:
+            return
+        say(f"Installing Debian packages: {' '.join(missing)} ...")
         run(["apt-get", *_PATIENT, "update", "-qq"], doing="apt-get update", env=_QUIET)
         run(
             ["apt-get", *_PATIENT, "install", "-y", "-qq", "--no-install-recommends", *missing],
@@ -157,10 +162,11 @@ def debian_mirror() -> str:
         SetupError: none is configured, for example on Ubuntu.
     """
     require_apt("A Debian archive")
-    listed = run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages"],
-        doing="Listing apt's sources",
-    )
+    with locked(_MACHINE):
+        listed = run(
+            ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages"],
+            doing="Listing apt's sources",
+        )
     for line in listed.splitlines():
         uri, _, release = line.rpartition(" ")
         if uri.rstrip("/").endswith("/debian") and "security" not in release:

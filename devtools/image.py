@@ -17,9 +17,13 @@ from devtools.process import run
 
 _BASE = "localhost/stand-in"
 _IMAGE = "localhost/gravity_memory"
-# Left out of the base, which is copied several times: run folders of servers, and what only takes up space. Without
-# LLVM there is no JIT compilation, so the check switches it off.
-_NOT_IN_BASE = ("tmp/*", "var/cache/*", "usr/share/doc/*", "usr/share/locale/*", "usr/share/man/*", "**/libLLVM*")
+# Left out of the base, which is copied several times: what belongs to servers that run, and what only takes up space.
+# Without LLVM there is no JIT compilation, so the check switches it off.
+_SERVERS = ("tmp/*", "dev/shm/*")
+_NOT_IN_BASE = (
+    *_SERVERS,
+    *("var/cache/*", "usr/share/doc/*", "usr/share/locale/*", "usr/share/man/*", "**/libLLVM*"),
+)
 
 
 def check_image() -> str:

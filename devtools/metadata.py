@@ -26,6 +26,14 @@ def control_version(repo: Path) -> str:
     return found.group(1)
 
 
+def released_versions(repo: Path) -> tuple[str, ...]:
+    """The versions before the current one, the oldest first, by their installation scripts."""
+    current = control_version(repo)
+    found = (re.fullmatch(rf"{_NAME}--(\d+\.\d+\.\d+)\.sql", path.name) for path in repo.glob(f"{_NAME}--*.sql"))
+    versions = [match[1] for match in found if match and match[1] != current]
+    return tuple(sorted(versions, key=lambda version: [int(part) for part in version.split(".")]))
+
+
 def metadata_problems(repo: Path) -> list[str]:
     """Everything that disagrees: META.json with the control file, released scripts with their checksums."""
     try:

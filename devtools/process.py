@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -55,3 +58,61 @@ def run(
         tail = "\n".join(done.stdout.splitlines()[-60:])
         raise SetupError(f"{doing} failed with exit code {done.returncode}: {' '.join(words)}\n{tail}")
     return done.stdout
+
+
+def with_our_life(words: Sequence[str]) -> list[str]:
+    """The words that run a program to which the kernel sends SIGTERM should we die without stopping it."""
+    return [*(["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []), *words]
+
+
+def run_to_end(
+    words: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    capture: bool = False,
+    timeout: float | None = None,
+    patience: float = 60.0,
+) -> tuple[int, str]:
+    """Run a program that starts others, in a session of its own; whatever stops us stops all of them.
+
+    Args:
+        words: the program and its arguments.
+        env: the whole environment.
+        cwd: where it runs.
+        capture: return what it prints (standard output and error) instead of passing it on.
+        timeout: seconds until it is stopped.
+        patience: seconds it gets to clean up behind itself when it is stopped before its end.
+
+    Returns:
+        Its exit code, and what it printed.
+
+    Raises:
+        subprocess.TimeoutExpired: it did not end in time, and was stopped; carries what it printed.
+    """
+    process = subprocess.Popen(
+        with_our_life(words),
+        env=dict(env),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if capture else None,
+        stderr=subprocess.STDOUT if capture else None,
+        start_new_session=True,
+    )
+    try:
+        said, _ = process.communicate(timeout=timeout)
+    except BaseException:
+        _stop_group(process, patience)
+        raise
+    return process.returncode, (said or b"").decode(errors="replace")
+
+
+def _stop_group(process: subprocess.Popen[bytes], patience: float) -> None:
+    """End a process and all of its group: in order if it can, else at once."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(patience)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from devtools.metadata import metadata_problems
+from devtools.metadata import metadata_problems, released_versions
 
 
 @pytest.fixture
@@ -115,3 +115,9 @@ def test_an_old_upgrade_script_that_is_not_listed_is_found(repo: Path) -> None:
     assert metadata_problems(repo) == [
         "gravity_memory--1.0.0--1.1.0.sql is neither of the current version nor listed in devtools/released.sha256"
     ]
+
+
+def test_released_versions_are_those_with_an_installation_script_of_their_own_the_oldest_first(repo: Path) -> None:
+    for version in ("1.0.0", "0.10.0", "0.9.3"):
+        (repo / f"gravity_memory--{version}.sql").touch()
+    assert released_versions(repo) == ("0.9.3", "0.10.0", "1.0.0", "1.1.0")

@@ -192,7 +192,7 @@ def cancelled_build(server: Server, connection: Connection) -> str:
 
         thread = threading.Thread(target=build)
         thread.start()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while connection.execute(
             "SELECT to_regclass('idx_gravity_map_user_created') IS NULL"
             " OR (SELECT wait_event_type IS DISTINCT FROM 'Lock' FROM pg_stat_activity WHERE pid = %s)",

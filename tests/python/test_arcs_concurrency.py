@@ -241,7 +241,7 @@ def test_arcs_are_whole_after_the_server_was_killed_under_its_writers(new_server
     server.create_database("killed", extensions=["vector", "gravity_memory"])
     acknowledged: list[str] = []
     with _writing(server, "killed", acknowledged):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while len(acknowledged) < 500 and time.monotonic() < deadline:
             time.sleep(0.01)
         server.kill()

@@ -143,7 +143,7 @@ def test_pg_cron_runs_the_job_and_expired_cache_entries_disappear(running_cron: 
     version = tuple(int(part) for part in row[0].split("-")[0].split("."))
     schedule = "1 second" if version >= SECONDS_SCHEDULES else "* * * * *"
     running_cron.execute("SELECT gravity_memory_set('cache_cleanup_schedule', %s)", (schedule,))
-    deadline = time.monotonic() + 150
+    deadline = time.monotonic() + 300
     while (left := running_cron.execute("SELECT user_id FROM consciousness_cache ORDER BY 1").fetchall()) != [
         ("recent",)
     ]:

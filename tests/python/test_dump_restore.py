@@ -119,7 +119,7 @@ def assert_next_insert_works(server: Server, database: str, schema: str) -> None
         assert rows == [(["high_gravity"], "future")] * 2
         assert connection.execute("SELECT memory_count FROM memory_arcs WHERE user_id = 'next'").fetchall() == [(2,)]
         assert complaints == []
-        heard = sorted(n.channel for n in listener.notifies(timeout=10, stop_after=3))
+        heard = sorted(n.channel for n in listener.notifies(timeout=60, stop_after=3))
         assert heard == ["arc_created", "memory_created", "memory_created"]
         assert len(connection.execute("SELECT FROM recall_memories('next', 'tomorrow')").fetchall()) == 2
 

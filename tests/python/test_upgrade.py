@@ -13,11 +13,12 @@ from psycopg import sql
 
 from devtools.fixtures import Connection, MakeDatabase, MakeRole
 from devtools.servers import Server
-from tests.python.populated import populate
+from tests.python.populated import TABLES, populate
 from tests.python.upgrade_support import (
     CURRENT,
+    FIRST,
     RELEASED,
-    TABLES,
+    SUPERSEDED,
     catalogue,
     derived,
     differences,
@@ -25,6 +26,7 @@ from tests.python.upgrade_support import (
     notices_of,
     remember,
     rows,
+    tables_of,
     upgrade,
 )
 
@@ -90,32 +92,89 @@ def make_installed(
     return name
 
 
+@pytest.mark.parametrize("version", RELEASED)
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS, ids=lambda arrangement: arrangement.name)
 def test_an_upgraded_database_is_defined_like_a_fresh_one_and_no_row_was_touched(
-    server: Server, make_role: MakeRole, make_database: MakeDatabase, arrangement: Arrangement
+    server: Server, make_role: MakeRole, make_database: MakeDatabase, arrangement: Arrangement, version: str
 ) -> None:
     owner = make_role()
     fresh = make_installed(server, make_database, arrangement, owner, CURRENT)
-    upgraded = make_installed(server, make_database, arrangement, owner, RELEASED)
+    upgraded = make_installed(server, make_database, arrangement, owner, version)
     with server.connect(upgraded) as connection:
         populate(connection, arrangement.schema)
-        before = rows(connection, arrangement.schema, TABLES)
-        assert all(before.values())
+        before = rows(connection, arrangement.schema, tables_of(connection, arrangement.schema))
+        assert all(before[table] for table in TABLES)
     with server.connect(upgraded, user=owner if arrangement.upgrader == "owner" else None) as connection:
         upgrade(connection)
     with server.connect(upgraded) as connection, server.connect(fresh) as other:
-        assert rows(connection, arrangement.schema, TABLES) == before
+        assert rows(connection, arrangement.schema, list(before)) == before
         wanted = catalogue(other, arrangement.schema)
         assert len(wanted["functions"]) > 80
         assert len(wanted["tables"]) > len(TABLES)
         assert differences(catalogue(connection, arrangement.schema), wanted) == {}
 
 
-@pytest.fixture
-def old(server: Server, make_database: MakeDatabase) -> Iterator[Connection]:
-    """A connection, as superuser, to a database with the released version in public and pgvector in `extensions`."""
+def used(server: Server, database: str, schema: str, user: str | None) -> None:
+    """Write memories, recall some and change a setting, as an application does between two upgrades."""
+    with server.connect(database, user=user) as connection:
+        connection.execute(sql.SQL("SET search_path = {}, public, extensions").format(sql.Identifier(schema)))
+        remember(connection, 60, dimensions=16)
+        connection.execute("SELECT gravity_memory_set('arc_min_memories', '4')")
+        connection.execute("UPDATE gravity_map SET content = content || ' again' WHERE user_id = 'user 1'")
+        connection.execute("DELETE FROM gravity_map WHERE user_id = 'user 2' AND content LIKE '%comet1'")
+        assert_recall_is_complete(connection)
+
+
+@pytest.mark.parametrize("arrangement", [ARRANGEMENTS[0], ARRANGEMENTS[2]], ids=lambda arrangement: arrangement.name)
+def test_going_from_version_to_version_and_using_each_ends_where_one_step_from_the_first_does(
+    server: Server, make_role: MakeRole, make_database: MakeDatabase, arrangement: Arrangement
+) -> None:
+    owner = make_role()
+    user = owner if arrangement.upgrader == "owner" else None
+    stepwise = make_installed(server, make_database, arrangement, owner, FIRST)
+    direct = make_installed(server, make_database, arrangement, owner, FIRST)
+    for version in (*RELEASED[1:], CURRENT):
+        with server.connect(stepwise, user=user) as connection:
+            upgrade(connection, version)
+            assert version_of(connection) == version
+        used(server, stepwise, arrangement.schema, user)
+    with server.connect(direct, user=user) as connection:
+        upgrade(connection)
+    with server.connect(stepwise) as connection, server.connect(direct) as other:
+        wanted = catalogue(other, arrangement.schema)
+        assert differences(catalogue(connection, arrangement.schema), wanted) == {}
+        # What every version on the way derived is what this one would have.
+        connection.execute(
+            sql.SQL("SET search_path = {}, public, extensions").format(sql.Identifier(arrangement.schema))
+        )
+        assert connection.execute("SELECT count(*) FROM memory_recall_gaps").fetchone() == (0,)
+        made = derived(connection)
+        assert len(made[0]) > 100
+        connection.execute("CALL gravity_memory_rebuild_recall(p_everything => true)")
+        assert derived(connection) == made
+
+
+@pytest.fixture(params=RELEASED)
+def old(server: Server, make_database: MakeDatabase, request: pytest.FixtureRequest) -> Iterator[Connection]:
+    """A connection, as superuser, to a database with a released version in public and pgvector in `extensions`."""
     with server.connect(make_bare(server, make_database)) as connection:
-        install(connection, "public", RELEASED, dimensions=64)
+        install(connection, "public", request.param, dimensions=64)
+        yield connection
+
+
+@pytest.fixture
+def first(server: Server, make_database: MakeDatabase) -> Iterator[Connection]:
+    """The same with the first version, for what only an upgrade from there does."""
+    with server.connect(make_bare(server, make_database)) as connection:
+        install(connection, "public", FIRST, dimensions=64)
+        yield connection
+
+
+@pytest.fixture
+def last(server: Server, make_database: MakeDatabase) -> Iterator[Connection]:
+    """The same with the version before the current one."""
+    with server.connect(make_bare(server, make_database)) as connection:
+        install(connection, "public", RELEASED[-1], dimensions=64)
         yield connection
 
 
@@ -166,35 +225,76 @@ def test_recall_is_complete_at_once_and_what_it_reads_is_what_a_rebuild_makes(ol
     assert derived(old) == made
 
 
-def test_above_the_limit_of_setup_recall_is_complete_too_and_a_notice_says_how_to_make_it_quick(
-    old: Connection,
+def test_from_a_version_without_derived_tables_recall_is_complete_above_the_limit_of_setup_too_and_a_notice_says_more(
+    first: Connection,
 ) -> None:
-    old.execute("SELECT gravity_memory_set('setup_index_limit', '0')")
-    remember(old, 300)
-    told = notices_of(old)
-    with old.transaction():
-        upgrade(old)
-        # Readers of the memories wait for nothing, and writers until here.
-        held = old.execute("SELECT mode FROM pg_locks WHERE relation = 'gravity_map'::regclass").fetchall()
+    first.execute("SELECT gravity_memory_set('setup_index_limit', '0')")
+    remember(first, 300)
+    first.execute(f"DROP INDEX CONCURRENTLY {SUPERSEDED}".encode())
+    told = notices_of(first)
+    with first.transaction():
+        upgrade(first)
+        # Readers of the memories wait for nothing, since no index is left to be dropped, and writers until here.
+        held = first.execute("SELECT mode FROM pg_locks WHERE relation = 'gravity_map'::regclass").fetchall()
         assert ("ShareRowExclusiveLock",) in held
         assert ("AccessExclusiveLock",) not in held
     assert any("CALL public.gravity_memory_rebuild_recall()" in line for line in told), told
-    assert derived(old) == [[], []]
-    assert_recall_is_complete(old)
-    remember(old, 20)
-    assert_recall_is_complete(old)
-    old.execute("CALL gravity_memory_rebuild_recall(p_batch_size => 50)")
-    assert old.execute("SELECT count(*) FROM memory_recall_gaps").fetchone() == (0,)
-    made = derived(old)
+    assert derived(first) == [[], []]
+    assert_recall_is_complete(first)
+    remember(first, 20)
+    assert_recall_is_complete(first)
+    first.execute("CALL gravity_memory_rebuild_recall(p_batch_size => 50)")
+    assert first.execute("SELECT count(*) FROM memory_recall_gaps").fetchone() == (0,)
+    made = derived(first)
     assert len(made[0]) == 320
-    assert_recall_is_complete(old)
-    old.execute("CALL gravity_memory_rebuild_recall(p_everything => true)")
-    assert derived(old) == made
+    assert_recall_is_complete(first)
+    first.execute("CALL gravity_memory_rebuild_recall(p_everything => true)")
+    assert derived(first) == made
+
+
+@pytest.mark.parametrize("was_dropped", [False, True], ids=["as it was", "with the superseded index dropped before"])
+@pytest.mark.parametrize("limit", ["0", "100"])
+def test_an_upgrade_that_brings_no_table_and_no_trigger_locks_what_loses_an_index_and_nothing_else_of_the_application(
+    last: Connection, limit: str, was_dropped: bool
+) -> None:
+    last.execute("SELECT gravity_memory_set('setup_index_limit', %s)", (limit,))
+    if was_dropped:
+        last.execute(f"DROP INDEX CONCURRENTLY {SUPERSEDED}".encode())
+    remember(last, 300)
+    made = derived(last)
+    told = notices_of(last)
+    with last.transaction():
+        upgrade(last)
+        held = last.execute(
+            "SELECT DISTINCT relation::regclass::text, mode FROM pg_locks AS l JOIN pg_tables AS t"
+            " ON t.schemaname = 'public' AND l.relation = format('public.%I', t.tablename)::regclass"
+            " WHERE mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock')"
+        ).fetchall()
+        assert {table for table, _ in held if table in TABLES} == (set() if was_dropped else {"gravity_map"})
+        # What gets a column is locked from there to the end, which is a moment.
+        assert {table for table, _ in held if table not in TABLES} <= {"memory_recall_gaps"}
+    assert not any("rebuild_recall" in line for line in told), told
+    assert derived(last) == made
+    assert_recall_is_complete(last)
+
+
+def test_whose_recall_was_to_be_mended_before_is_mended_afterwards(last: Connection) -> None:
+    remember(last, 300)
+    made = derived(last)
+    last.execute("DELETE FROM memory_postings WHERE memory_id IN (SELECT id FROM gravity_map WHERE user_id = 'user 1')")
+    last.execute("DELETE FROM memory_digests WHERE user_id = 'user 1'")
+    last.execute("INSERT INTO memory_recall_gaps (user_id, is_every_user) VALUES ('user 1', false)")
+    upgrade(last)
+    assert last.execute("SELECT user_id FROM memory_recall_gaps").fetchall() == [("user 1",)]
+    assert_recall_is_complete(last)
+    last.execute("CALL gravity_memory_rebuild_recall()")
+    assert last.execute("SELECT count(*) FROM memory_recall_gaps").fetchone() == (0,)
+    assert derived(last) == made
 
 
 def test_a_session_that_was_open_meanwhile_knows_everything_new(server: Server, old: Connection) -> None:
     remember(old, 50)
-    calls = (
+    calls = [
         "SELECT count(*) FROM gravity_memory_settings()",
         "SELECT gravity_memory_set('notify', 'off')",
         "SELECT gravity_memory_reset('notify')",
@@ -203,7 +303,9 @@ def test_a_session_that_was_open_meanwhile_knows_everything_new(server: Server, 
         "SELECT count(*) FROM gravity_memory_index_catalogue()",
         "INSERT INTO gravity_map (user_id, gravity_score, emotion_type) VALUES ('open', 0.9, 'joy')",
         "UPDATE gravity_map SET gravity_score = 0.95 WHERE user_id = 'open'",
-    )
+    ]
+    if version_of(old) != FIRST:
+        calls += SEARCHES
     with server.connect(old.info.dbname) as pooled, server.connect(old.info.dbname) as new:
         # Often enough for PostgreSQL to keep the plans.
         for _ in range(7):
@@ -214,32 +316,49 @@ def test_a_session_that_was_open_meanwhile_knows_everything_new(server: Server, 
         assert pooled.execute(settings).fetchall() == new.execute(settings).fetchall()
         effective = "SELECT _gravity_memory_effective_settings()"
         assert pooled.execute(effective).fetchall() == new.execute(effective).fetchall()
+        # A default that a kept plan had computed in would be another one, or none.
+        for (name,) in new.execute("SELECT name FROM gravity_memory_settings() ORDER BY 1").fetchall():
+            reset = "SELECT gravity_memory_reset(%s)"
+            assert pooled.execute(reset, (name,)).fetchall() == new.execute(reset, (name,)).fetchall()
         assert pooled.execute("SELECT gravity_memory_set('recall_margin', '3')").fetchone() == ("3",)
         assert pooled.execute("SELECT gravity_memory_reset('recall_margin')").fetchone() == ("2",)
         assert pooled.execute("SELECT * FROM gravity_memory_setup()").fetchall() == []
-        for call in calls:
-            pooled.execute(call.encode())
+        for call in (*calls, *SEARCHES):
+            assert pooled.execute(call.encode()).rowcount > 0 or call.startswith("CALL"), call
         assert pooled.execute("SELECT count(*) FROM memory_digests WHERE user_id = 'open'").fetchone() == (8,)
         assert_recall_is_complete(pooled)
 
 
+SEARCHES = [
+    "SELECT * FROM recall_memories('user 1', 'lamp comet1', array_fill(1, '{64}')::vector)",
+    "SELECT * FROM match_memories(array_fill(1, '{64}')::vector, -1, 5, 'user 1')",
+    "SELECT * FROM gravity_memory_search_all(array_fill(1, '{64}')::vector, -1, 5)",
+    "SELECT * FROM find_similar_memories((SELECT min(id::text)::uuid FROM gravity_map WHERE user_id = 'user 1'"
+    " AND embedding IS NOT NULL))",
+    "CALL gravity_memory_rebuild_recall()",
+]
+"""What applications call since 0.2.0."""
+
+
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read"])
-def test_a_memory_that_is_being_written_meanwhile_is_found(server: Server, old: Connection, isolation: str) -> None:
-    remember(old, 50)
-    old.execute(f"SET default_transaction_isolation = '{isolation}'".encode())
+def test_a_memory_that_is_being_written_while_derived_tables_come_is_found(
+    server: Server, first: Connection, isolation: str
+) -> None:
+    remember(first, 50)
+    first.execute(f"SET default_transaction_isolation = '{isolation}'".encode())
     failures: list[BaseException] = []
 
     def run() -> None:
         try:
-            upgrade(old)
+            upgrade(first)
         except BaseException as error:
             failures.append(error)
 
     upgrading = threading.Thread(target=run)
-    with server.connect(old.info.dbname, autocommit=False) as writer, server.connect(old.info.dbname) as observer:
+    with server.connect(first.info.dbname, autocommit=False) as writer, server.connect(first.info.dbname) as observer:
         writer.execute("INSERT INTO gravity_map (user_id, content) VALUES ('user 1', 'meanwhile')")
         upgrading.start()
-        await_lock(observer, old.info.backend_pid)
+        await_lock(observer, first.info.backend_pid)
         writer.commit()
         upgrading.join()
         assert failures == []
@@ -252,7 +371,7 @@ def test_a_memory_that_is_being_written_meanwhile_is_found(server: Server, old: 
 
 def await_lock(observer: Connection, pid: int) -> None:
     """Wait until a session waits for a lock on a table."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     waiting = "SELECT FROM pg_locks WHERE pid = %s AND NOT granted AND locktype = 'relation'"
     while observer.execute(waiting, (pid,)).fetchone() is None:
         assert time.monotonic() < deadline
@@ -260,11 +379,11 @@ def await_lock(observer: Connection, pid: int) -> None:
 
 
 @pytest.mark.parametrize("schema", ["public", ODD])
-def test_an_application_with_a_search_function_of_its_own_is_told_and_nothing_changes(
+def test_an_application_with_a_search_function_from_before_ours_is_told_and_nothing_changes(
     server: Server, make_database: MakeDatabase, schema: str
 ) -> None:
     with server.connect(make_bare(server, make_database)) as connection:
-        install(connection, schema, RELEASED)
+        install(connection, schema, FIRST)
         populate(connection, schema)
         quoted = sql.Identifier(schema)
         for statement in (
@@ -292,17 +411,17 @@ def test_an_application_with_a_search_function_of_its_own_is_told_and_nothing_ch
         ).fetchone() == (2,)
 
 
-def test_tables_that_do_not_fit_are_named_and_nothing_changes(old: Connection) -> None:
-    old.execute("CREATE TABLE memory_digests (memory_id text)")
-    old.execute("ALTER TABLE gravity_map ALTER COLUMN content TYPE xml USING NULL")
-    definitions = catalogue(old, "public")
+def test_tables_that_do_not_fit_are_named_and_nothing_changes(first: Connection) -> None:
+    first.execute("CREATE TABLE memory_digests (memory_id text)")
+    first.execute("ALTER TABLE gravity_map ALTER COLUMN content TYPE xml USING NULL")
+    definitions = catalogue(first, "public")
     with pytest.raises(psycopg.errors.DatatypeMismatch) as refusal:
-        upgrade(old)
+        upgrade(first)
     detail = refusal.value.diag.message_detail
     assert detail is not None
     assert "memory_digests.memory_id" in detail
     assert "gravity_map.content" in detail
-    assert catalogue(old, "public") == definitions
+    assert catalogue(first, "public") == definitions
 
 
 def version_of(connection: Connection) -> str:
@@ -312,13 +431,15 @@ def version_of(connection: Connection) -> str:
     return str(row[0])
 
 
-def test_there_is_no_way_back(old: Connection) -> None:
+def test_there_is_one_way_and_no_way_back(old: Connection) -> None:
+    version = version_of(old)
     path = "SELECT path FROM pg_extension_update_paths('gravity_memory') WHERE source = %s AND target = %s"
-    assert old.execute(path, (RELEASED, CURRENT)).fetchone() == (f"{RELEASED}--{CURRENT}",)
-    assert old.execute(path, (CURRENT, RELEASED)).fetchone() == (None,)
+    steps = (*RELEASED[RELEASED.index(version) :], CURRENT)
+    assert old.execute(path, (version, CURRENT)).fetchone() == ("--".join(steps),)
+    assert old.execute(path, (CURRENT, version)).fetchone() == (None,)
     upgrade(old)
     with pytest.raises(psycopg.errors.InvalidParameterValue, match="no update path"):
-        old.execute(f"ALTER EXTENSION gravity_memory UPDATE TO '{RELEASED}'".encode())
+        upgrade(old, version)
     upgrade(old)
     assert version_of(old) == CURRENT
 
@@ -326,7 +447,7 @@ def test_there_is_no_way_back(old: Connection) -> None:
 def test_settings_stay_as_they_were_set(old: Connection) -> None:
     old.execute("SELECT gravity_memory_set('embedding_lists', '200')")
     old.execute("SELECT gravity_memory_set('arc_min_memories', '4')")
-    # 0.1.0 stored no value that was its default; a dump of an older one may hold it.
+    # No version stores a value that is its default; a dump of one whose default was another may hold it.
     old.execute("INSERT INTO gravity_memory_settings VALUES ('notify_bulk_rows', '1000')")
     upgrade(old)
     wanted = {"embedding_lists": "200", "arc_min_memories": "4", "notify_bulk_rows": "1000"}
@@ -352,18 +473,20 @@ def test_what_the_owner_changed_about_indexes_and_triggers_stays(old: Connection
     ):
         old.execute(statement.encode())
     kinds = ("tables", "columns", "indexes", "triggers", "policies", "constraints")
+    is_first = version_of(old) == FIRST
     before = catalogue(old, "public")
     upgrade(old)
     after = catalogue(old, "public")
-    # Indexes that found nothing, because they were made on an empty table, are no loss.
+    # The first version's indexes that found nothing, because they were made on an empty table, are no loss.
     untrained = [row for row in before["indexes"] if "_embedding_" in str(row[0])]
-    assert len(untrained) == 2
+    assert len(untrained) == (2 if is_first else 0)
+    superseded = [row for row in before["indexes"] if row[0] == SUPERSEDED]
+    assert len(superseded) == 1
     for kind in kinds:
         lost = [row for row in before[kind] if row not in after[kind] and row not in untrained]
-        assert lost == [], kind
+        assert lost == (superseded if kind == "indexes" else []), kind
     new = [row for row in after["triggers"] if row not in before["triggers"]]
-    assert {row[2] for row in new} == {"O"}
-    assert len(new) == 4
+    assert [row[2] for row in new] == ["O"] * (4 if is_first else 0)
 
 
 def test_privileges_that_the_owner_granted_stay_and_are_dumped(
@@ -406,23 +529,23 @@ def dump_and_restore(server: Server, source: Connection, target: Connection) -> 
     server.psql(script, database=target.info.dbname)
 
 
-def test_indexes_that_were_made_on_an_empty_table_are_trained_once_there_are_rows_enough(old: Connection) -> None:
-    remember(old, 300)
-    old.execute("SELECT gravity_memory_set('setup_index_limit', '0')")
-    upgrade(old)
-    old.execute("SELECT gravity_memory_set('embedding_index_min_rows', '100')")
-    old.execute("ANALYZE gravity_map")
+def test_indexes_that_were_made_on_an_empty_table_are_trained_once_there_are_rows_enough(first: Connection) -> None:
+    remember(first, 300)
+    first.execute("SELECT gravity_memory_set('setup_index_limit', '0')")
+    upgrade(first)
+    first.execute("SELECT gravity_memory_set('embedding_index_min_rows', '100')")
+    first.execute("ANALYZE gravity_map")
     definition = (
         "SELECT indexname, indexdef FROM pg_indexes WHERE indexname LIKE 'idx_gravity_map_embedding%' ORDER BY 1"
     )
-    assert ["lists='100'" in row[1] for row in old.execute(definition).fetchall()] == [True, True]
-    for (statement,) in old.execute("SELECT * FROM gravity_memory_vector_index_ddl()").fetchall():
-        old.execute(statement.encode())
-    assert ["lists='10'" in row[1] for row in old.execute(definition).fetchall()] == [True, True]
-    assert old.execute("SELECT * FROM gravity_memory_vector_index_ddl()").fetchall() == []
+    assert ["lists='100'" in row[1] for row in first.execute(definition).fetchall()] == [True, True]
+    for (statement,) in first.execute("SELECT * FROM gravity_memory_vector_index_ddl()").fetchall():
+        first.execute(statement.encode())
+    assert ["lists='10'" in row[1] for row in first.execute(definition).fetchall()] == [True, True]
+    assert first.execute("SELECT * FROM gravity_memory_vector_index_ddl()").fetchall() == []
 
 
-def test_a_dump_of_the_released_version_becomes_like_new_when_setup_has_run(
+def test_a_dump_of_a_released_version_becomes_like_new_when_setup_has_run(
     server: Server, make_database: MakeDatabase, old: Connection, fresh: Connection
 ) -> None:
     remember(old, 300)
@@ -431,7 +554,7 @@ def test_a_dump_of_the_released_version_becomes_like_new_when_setup_has_run(
     with server.connect(make_bare(server, make_database)) as restored:
         dump_and_restore(server, old, restored)
         assert version_of(restored) == CURRENT
-        # Until then, everything works, by looking at every memory.
+        # Until then everything works; without derived tables, by looking at every memory.
         told = notices_of(restored)
         assert_recall_is_complete(restored)
         restored.execute("INSERT INTO gravity_map (user_id, content) VALUES ('next', 'quince')")
@@ -442,8 +565,10 @@ def test_a_dump_of_the_released_version_becomes_like_new_when_setup_has_run(
         restored.execute("DELETE FROM gravity_map WHERE user_id = 'next'")
 
         done = restored.execute("SELECT action, object FROM gravity_memory_setup()").fetchall()
-        assert ("create table", "memory_digests") in done
-        assert ("derive rows", "memory_digests, memory_postings") in done
+        is_first = version_of(old) == FIRST
+        assert ("drop index", SUPERSEDED) in done
+        assert (("create table", "memory_digests") in done) == is_first
+        assert (("derive rows", "memory_digests, memory_postings") in done) == is_first
         assert restored.execute("SELECT to_jsonb(g) FROM gravity_map AS g ORDER BY id").fetchall() == contents
         assert restored.execute("SELECT value FROM gravity_memory_settings").fetchall() == [("4",)]
         assert len(derived(restored)[0]) == 300
@@ -451,12 +576,13 @@ def test_a_dump_of_the_released_version_becomes_like_new_when_setup_has_run(
         assert differences(catalogue(restored, "public"), catalogue(fresh, "public")) == {}
 
 
-def test_the_upgrade_adds_its_job_and_keeps_the_others(cron_db: Connection) -> None:
+@pytest.mark.parametrize("version", RELEASED)
+def test_the_upgrade_adds_its_jobs_and_keeps_the_others(cron_db: Connection, version: str) -> None:
     for statement in (
         "SELECT * FROM gravity_memory_teardown()",
         "DROP EXTENSION gravity_memory",
         "CREATE SCHEMA memory",
-        f"CREATE EXTENSION gravity_memory SCHEMA memory VERSION '{RELEASED}'",
+        f"CREATE EXTENSION gravity_memory SCHEMA memory VERSION '{version}'",
         "SELECT memory.gravity_memory_set('cache_cleanup_schedule', '7 * * * *')",
         "SELECT cron.alter_job(jobid, active := false) FROM cron.job WHERE jobname = 'evolve-arcs'",
         "SELECT cron.schedule('theirs', '1 2 * * *', 'SELECT 1')",
@@ -464,10 +590,10 @@ def test_the_upgrade_adds_its_job_and_keeps_the_others(cron_db: Connection) -> N
         cron_db.execute(statement.encode())
     query = "SELECT jobid, jobname, schedule, command, active FROM cron.job ORDER BY jobid"
     before = cron_db.execute(query).fetchall()
-    assert len(before) == 3
+    training = ("train-vector-indexes", "*/10 * * * *", "SELECT memory.gravity_memory_train_vector_indexes()", True)
+    assert (training in [row[1:] for row in before]) == (version != FIRST)
+    assert len(before) == (3 if version == FIRST else 4)
     upgrade(cron_db)
     after = cron_db.execute(query).fetchall()
-    assert after[:3] == before
-    assert [row[1:] for row in after[3:]] == [
-        ("train-vector-indexes", "*/10 * * * *", "SELECT memory.gravity_memory_train_vector_indexes()", True)
-    ]
+    assert after[: len(before)] == before
+    assert [row[1:] for row in after[len(before) :]] == ([training] if version == FIRST else [])

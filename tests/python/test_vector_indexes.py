@@ -25,7 +25,7 @@ from tests.python.derived_rows import Vectors, clustered, copy, literal, nearest
 
 DIMENSIONS = 16
 NAMES = ["idx_gravity_map_embedding_cosine", "idx_gravity_map_embedding_l2"]
-PATIENCE = 60
+PATIENCE = 180
 """Seconds after which something that was to happen will not happen any more."""
 
 _INDEXES = """
@@ -617,7 +617,7 @@ def test_the_scheduled_job_trains_the_indexes_and_clears_its_steps_away(running_
     assert due[1] == first
     assert train(db) is None
     assert step_job(db) == due
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 420
     while indexes(db) != [(NAMES[0], "ivfflat", True, 10)]:
         assert time.monotonic() < deadline, db.execute("SELECT * FROM cron.job_run_details").fetchall()
         time.sleep(0.25)

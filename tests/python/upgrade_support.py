@@ -8,12 +8,18 @@ from psycopg import sql
 
 from devtools import REPO
 from devtools.fixtures import Connection
-from devtools.metadata import control_version
+from devtools.metadata import control_version, released_versions
 
 Rows = list[tuple[object, ...]]
 
-RELEASED = "0.1.0"
-"""The version that the upgrades start from."""
+RELEASED = released_versions(REPO)
+"""The versions that the upgrades start from, the oldest first."""
+
+FIRST = "0.1.0"
+"""The version that had no derived tables, no searches, and indexes on embeddings that were made on empty tables."""
+
+SUPERSEDED = "idx_gravity_map_user_session"
+"""An index of all of these versions that the current one gave up; the upgrade drops it."""
 
 CURRENT = control_version(REPO)
 """The version that they lead to."""
@@ -98,9 +104,12 @@ def install(connection: Connection, schema: str, version: str, *, dimensions: in
     )
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring the extension to the current version."""
-    connection.execute("ALTER EXTENSION gravity_memory UPDATE")
+def upgrade(connection: Connection, version: str = CURRENT) -> None:
+    """Bring the extension to a version: the current one, which is also what is meant when none is named."""
+    if version == CURRENT:
+        connection.execute("ALTER EXTENSION gravity_memory UPDATE")
+    else:
+        connection.execute(sql.SQL("ALTER EXTENSION gravity_memory UPDATE TO {}").format(sql.Literal(version)))
 
 
 def catalogue(connection: Connection, schema: str) -> dict[str, Rows]:
@@ -140,17 +149,10 @@ def rows(connection: Connection, schema: str, tables: Sequence[str]) -> dict[str
     }
 
 
-TABLES = (
-    "gravity_map",
-    "memory_arcs",
-    "memory_arc_associations",
-    "consciousness_cache",
-    "active_sessions",
-    "pattern_matrix",
-    "memory_arc_locks",
-    "gravity_memory_settings",
-)
-"""The tables of the released version."""
+def tables_of(connection: Connection, schema: str) -> list[str]:
+    """The tables in a schema."""
+    query = "SELECT tablename FROM pg_tables WHERE schemaname = %s ORDER BY 1"
+    return [row[0] for row in connection.execute(query, (schema,)).fetchall()]
 
 
 def derived(connection: Connection) -> list[Rows]:

@@ -1,4 +1,4 @@
--- Rows in every table of 0.1.0, for users whom no test uses, so that the tests meet an upgraded database that is in use.
+-- Rows in every table that an application writes, for users whom no test uses, so that the tests meet an upgraded database that is in use.
 -- None has an embedding: whether an index on embedding is wanted depends on how many rows have one, and tests count on their own.
 -- tests/python/test_upgrade.py upgrades memories with embeddings.
 SELECT gravity_memory_set('embedding_lists', '50');
