@@ -476,6 +476,144 @@ BEGIN
 END
 $vector_type_path$;
 
+-- sql/arcs/_gravity_memory_unsettle_arcs.sql
+
+-- _gravity_memory_unsettle_arcs(p_arc_ids): notes that arcs' members changed, for _gravity_memory_settle_arc_totals().
+--
+-- An arc named twice counts two changes. The row that is inserted into memory_arc_locks and deleted at once leaves an event behind: the
+-- deferred trigger trigger_arc_totals_at_commit recounts the arc when the transaction commits, whatever becomes of the note.
+CREATE OR REPLACE FUNCTION @extschema@._gravity_memory_unsettle_arcs(p_arc_ids uuid[])
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_unsettle_arcs$
+DECLARE
+    v_state jsonb := @extschema@._gravity_memory_unsettled_arcs();
+    v_waiting CONSTANT jsonb := COALESCE(v_state -> 'waiting', '{}');
+    v_changed jsonb;
+    v_fresh text[];
+BEGIN
+    -- The note is written once for all arcs: adding them one by one would copy it for each.
+    SELECT jsonb_object_agg(c.id, jsonb_build_object(
+               'changes', COALESCE((v_waiting -> c.id ->> 'changes')::bigint, 0) + c.changes,
+               'members', COALESCE((v_waiting -> c.id ->> 'members')::bigint,
+                                   (SELECT a.memory_count FROM @extschema@.memory_arcs AS a WHERE a.id = c.id::uuid), 0))),
+           array_agg(c.id ORDER BY c.id) FILTER (WHERE NOT v_waiting ? c.id)
+    INTO v_changed, v_fresh
+    FROM (SELECT u.arc_id::text AS id, count(*) AS changes FROM unnest(p_arc_ids) AS u (arc_id) GROUP BY u.arc_id) AS c;
+    IF v_changed IS NULL THEN
+        RETURN;
+    END IF;
+    INSERT INTO @extschema@.memory_arc_locks (user_id, emotion_type)
+    SELECT f.id, '' FROM unnest(v_fresh) AS f (id)
+    ON CONFLICT DO NOTHING;
+    DELETE FROM @extschema@.memory_arc_locks AS l WHERE l.user_id = ANY (v_fresh) AND l.emotion_type = '';
+    -- Read again: under SET CONSTRAINTS IMMEDIATE the trigger has run.
+    v_state := @extschema@._gravity_memory_unsettled_arcs();
+    PERFORM set_config('gravity_memory.arc_totals', (v_state || jsonb_build_object('waiting', v_waiting || v_changed))::text, true);
+END
+$_gravity_memory_unsettle_arcs$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_unsettle_arcs(uuid[]) IS
+    'Notes, for this transaction, that the members of arcs changed.';
+
+-- sql/arcs/_gravity_memory_keep_arc_totals.sql
+
+-- _gravity_memory_keep_arc_totals(): trigger function, AFTER INSERT, UPDATE, DELETE and TRUNCATE on memory_arc_associations, per statement.
+--
+-- Whoever links or unlinks a memory, the application included, the arc's totals follow. New members of an open arc are added to
+-- its running mean, so that the cost of a link does not grow with the arc; all else is recounted, and so is an arc made by hand
+-- that was never counted before.
+-- SECURITY DEFINER, because a writer who may only insert memories links them through trigger_arc_building(), and because deleting a
+-- memory cascades here. It writes nothing but totals computed from the tables.
+-- A fault is a WARNING: the link, or the deletion of a memory, stands.
+CREATE OR REPLACE FUNCTION @extschema@._gravity_memory_keep_arc_totals()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $_gravity_memory_keep_arc_totals$
+DECLARE
+    v_arc record;
+    v_state jsonb;
+    v_writes bigint;
+    v_left uuid[] := '{}'::uuid[];
+BEGIN
+    IF NOT @extschema@._gravity_memory_may_write_arcs() THEN
+        RETURN NULL;
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        FOR v_arc IN
+            SELECT n.arc_id, count(*)::integer AS members, count(m.gravity_score) AS weighed, sum(m.gravity_score) AS gravity,
+                   max(m.gravity_score) AS peak, min(m.created_at) AS first_at, max(m.created_at) AS last_at
+            FROM new_rows AS n
+            -- OFFSET 0 keeps this a lookup by id: to statistics gathered during a long load the table is empty, and a join reads it all.
+            CROSS JOIN LATERAL (SELECT g.gravity_score, g.created_at FROM @extschema@.gravity_map AS g WHERE g.id = n.memory_id OFFSET 0)
+                AS m
+            GROUP BY n.arc_id
+            ORDER BY n.arc_id
+        LOOP
+            v_state := @extschema@._gravity_memory_unsettled_arcs();
+            v_writes := COALESCE((v_state ->> 'writes')::bigint, 0);
+            -- An arc that waits for its recount must not be added to: its count is already behind.
+            -- After 100 writes, only small arcs, and those that this transaction has not written yet, are written at once.
+            UPDATE @extschema@.memory_arcs AS a
+            SET gravity_center = (CASE WHEN a.memory_count > 0 THEN a.gravity_center * a.memory_count ELSE 0 END + v_arc.gravity)
+                                 / (COALESCE(a.memory_count, 0) + v_arc.members),
+                memory_count = COALESCE(a.memory_count, 0) + v_arc.members,
+                peak_gravity = GREATEST(a.peak_gravity, v_arc.peak),
+                first_memory_at = LEAST(a.first_memory_at, v_arc.first_at),
+                last_memory_at = GREATEST(a.last_memory_at, v_arc.last_at),
+                updated_at = now()
+            WHERE a.id = v_arc.arc_id
+              -- IS TRUE keeps the planner to the primary key: without statistics it reads all of a partial index instead.
+              AND (a.arc_name = a.emotion_type || ' arc (auto-created)' OR (a.memory_count > 0 AND a.first_memory_at IS NOT NULL))
+                  IS TRUE
+              AND (a.memory_count = 0 OR a.gravity_center IS NOT NULL)
+              AND (a.evolution_stage IN ('forming', 'active')) IS TRUE
+              AND v_arc.weighed = v_arc.members AND v_arc.gravity < 'Infinity'
+              AND NOT COALESCE(v_state -> 'waiting' ? a.id::text, false)
+              AND (v_writes < 100 OR a.updated_at <> now() OR a.memory_count < 100);
+            IF FOUND THEN
+                PERFORM set_config('gravity_memory.arc_totals',
+                                   (v_state || jsonb_build_object('writes', v_writes + 1))::text, true);
+            ELSE
+                v_left := v_left || array_fill(v_arc.arc_id, ARRAY[v_arc.members]);
+            END IF;
+        END LOOP;
+        PERFORM @extschema@._gravity_memory_unsettle_arcs(v_left);
+    ELSIF TG_OP = 'TRUNCATE' THEN
+        PERFORM @extschema@._gravity_memory_recount_arcs(ARRAY(SELECT a.id FROM @extschema@.memory_arcs AS a WHERE a.memory_count > 0));
+    ELSIF TG_OP = 'DELETE' THEN
+        PERFORM @extschema@._gravity_memory_unsettle_arcs(ARRAY(SELECT o.arc_id FROM old_rows AS o));
+    ELSE
+        PERFORM @extschema@._gravity_memory_unsettle_arcs(ARRAY(
+            SELECT c.arc_id
+            FROM ((SELECT o.memory_id, o.arc_id FROM old_rows AS o EXCEPT SELECT n.memory_id, n.arc_id FROM new_rows AS n)
+                  UNION ALL
+                  (SELECT n.memory_id, n.arc_id FROM new_rows AS n EXCEPT SELECT o.memory_id, o.arc_id FROM old_rows AS o)) AS c));
+    END IF;
+
+    -- Inside another trigger or a cascade there is more to come; whoever is outermost settles, at the latest the commit.
+    IF pg_trigger_depth() = 1 THEN
+        PERFORM @extschema@._gravity_memory_settle_arc_totals();
+    END IF;
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'gravity_memory: the totals of an arc were not updated: %', SQLERRM
+        USING ERRCODE = SQLSTATE, HINT = 'Run SELECT gravity_memory_rebuild_arcs(user_id) for the user.';
+    RETURN NULL;
+END
+$_gravity_memory_keep_arc_totals$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_keep_arc_totals() IS
+    'Trigger function: keeps an arc''s running mean, count, peak and times as its members come and go.';
+
 -- sql/lexical/_gravity_memory_document_terms.sql
 
 -- _gravity_memory_document_terms(p_config, p_user_id, p_content, p_created_at): what a memory can be found by.
@@ -1439,6 +1577,7 @@ RETURNS TABLE (query text, calls bigint, mean_exec_time double precision, max_ex
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 AS $gravity_memory_slow_queries$
 DECLARE
@@ -1518,6 +1657,7 @@ RETURNS TABLE (table_name text, index_name text, scans bigint, last_scan timesta
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $gravity_memory_index_usage$
 DECLARE
     v_counting_since timestamptz;
@@ -1572,6 +1712,7 @@ RETURNS TABLE (category text, name text, value numeric)
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 -- With a user the plan uses an index on user_id, without one it must not.
 SET plan_cache_mode = force_custom_plan
 AS $_gravity_memory_table_counts$
@@ -1693,6 +1834,7 @@ RETURNS TABLE (category text, name text, value numeric)
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $gravity_memory_stats$
 DECLARE
     v_table_name text;
@@ -1745,6 +1887,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 SET quote_all_identifiers = off
 AS $_gravity_memory_table_findings$
@@ -1860,6 +2003,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 SET quote_all_identifiers = off
 AS $_gravity_memory_owner_findings$
@@ -1947,6 +2091,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 SET quote_all_identifiers = off
 AS $_gravity_memory_trigger_findings$
@@ -1988,6 +2133,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 AS $_gravity_memory_plain_index_definition$
     SELECT replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
@@ -2015,6 +2161,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 SET quote_all_identifiers = off
 AS $_gravity_memory_index_findings$
@@ -2076,6 +2223,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 SET quote_all_identifiers = off
 -- gravity_memory_vector_index_ddl() says in notices what stands in the rows here.
@@ -2166,6 +2314,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 SET quote_all_identifiers = off
 AS $_gravity_memory_job_findings$
@@ -2242,6 +2391,7 @@ RETURNS real
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $_gravity_memory_sample_percent$
     SELECT LEAST(100, 100.0 * 200 * current_setting('block_size')::integer
                       / NULLIF(pg_relation_size(r.relation)
@@ -2387,6 +2537,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 SET quote_all_identifiers = off
 AS $_gravity_memory_statistics_findings$
@@ -2438,6 +2589,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 SET quote_all_identifiers = off
 AS $_gravity_memory_setting_findings$
@@ -2530,6 +2682,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 AS $_gravity_memory_server_findings$
 DECLARE
@@ -2574,6 +2727,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $_gravity_memory_findings$
 BEGIN
     CASE p_family
@@ -2612,6 +2766,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $gravity_memory_check$
     SELECT f.severity, f.finding, f.object, f.problem, f.remedy
     FROM unnest(ARRAY['table', 'owner', 'trigger', 'index', 'vector_index', 'job', 'derived', 'statistics', 'setting',

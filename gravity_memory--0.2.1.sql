@@ -1874,24 +1874,28 @@ SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_unsettle_arcs$
 DECLARE
     v_state jsonb := @extschema@._gravity_memory_unsettled_arcs();
-    v_waiting jsonb := COALESCE(v_state -> 'waiting', '{}');
-    v_arc record;
+    v_waiting CONSTANT jsonb := COALESCE(v_state -> 'waiting', '{}');
+    v_changed jsonb;
+    v_fresh text[];
 BEGIN
-    FOR v_arc IN
-        SELECT u.arc_id::text AS id, count(*) AS changes FROM unnest(p_arc_ids) AS u (arc_id) GROUP BY u.arc_id ORDER BY u.arc_id
-    LOOP
-        IF NOT v_waiting ? v_arc.id THEN
-            INSERT INTO @extschema@.memory_arc_locks (user_id, emotion_type) VALUES (v_arc.id, '') ON CONFLICT DO NOTHING;
-            DELETE FROM @extschema@.memory_arc_locks AS l WHERE l.user_id = v_arc.id AND l.emotion_type = '';
-            v_waiting := v_waiting || jsonb_build_object(v_arc.id, jsonb_build_object('changes', 0, 'members', COALESCE(
-                (SELECT a.memory_count FROM @extschema@.memory_arcs AS a WHERE a.id = v_arc.id::uuid), 0)));
-        END IF;
-        v_waiting := jsonb_set(v_waiting, ARRAY[v_arc.id, 'changes'],
-                               to_jsonb((v_waiting #>> ARRAY[v_arc.id, 'changes'])::bigint + v_arc.changes));
-    END LOOP;
+    -- The note is written once for all arcs: adding them one by one would copy it for each.
+    SELECT jsonb_object_agg(c.id, jsonb_build_object(
+               'changes', COALESCE((v_waiting -> c.id ->> 'changes')::bigint, 0) + c.changes,
+               'members', COALESCE((v_waiting -> c.id ->> 'members')::bigint,
+                                   (SELECT a.memory_count FROM @extschema@.memory_arcs AS a WHERE a.id = c.id::uuid), 0))),
+           array_agg(c.id ORDER BY c.id) FILTER (WHERE NOT v_waiting ? c.id)
+    INTO v_changed, v_fresh
+    FROM (SELECT u.arc_id::text AS id, count(*) AS changes FROM unnest(p_arc_ids) AS u (arc_id) GROUP BY u.arc_id) AS c;
+    IF v_changed IS NULL THEN
+        RETURN;
+    END IF;
+    INSERT INTO @extschema@.memory_arc_locks (user_id, emotion_type)
+    SELECT f.id, '' FROM unnest(v_fresh) AS f (id)
+    ON CONFLICT DO NOTHING;
+    DELETE FROM @extschema@.memory_arc_locks AS l WHERE l.user_id = ANY (v_fresh) AND l.emotion_type = '';
     -- Read again: under SET CONSTRAINTS IMMEDIATE the trigger has run.
     v_state := @extschema@._gravity_memory_unsettled_arcs();
-    PERFORM set_config('gravity_memory.arc_totals', (v_state || jsonb_build_object('waiting', v_waiting))::text, true);
+    PERFORM set_config('gravity_memory.arc_totals', (v_state || jsonb_build_object('waiting', v_waiting || v_changed))::text, true);
 END
 $_gravity_memory_unsettle_arcs$;
 
@@ -1924,6 +1928,7 @@ DECLARE
     v_arc record;
     v_state jsonb;
     v_writes bigint;
+    v_left uuid[] := '{}'::uuid[];
 BEGIN
     IF NOT @extschema@._gravity_memory_may_write_arcs() THEN
         RETURN NULL;
@@ -1964,9 +1969,10 @@ BEGIN
                 PERFORM set_config('gravity_memory.arc_totals',
                                    (v_state || jsonb_build_object('writes', v_writes + 1))::text, true);
             ELSE
-                PERFORM @extschema@._gravity_memory_unsettle_arcs(array_fill(v_arc.arc_id, ARRAY[v_arc.members]));
+                v_left := v_left || array_fill(v_arc.arc_id, ARRAY[v_arc.members]);
             END IF;
         END LOOP;
+        PERFORM @extschema@._gravity_memory_unsettle_arcs(v_left);
     ELSIF TG_OP = 'TRUNCATE' THEN
         PERFORM @extschema@._gravity_memory_recount_arcs(ARRAY(SELECT a.id FROM @extschema@.memory_arcs AS a WHERE a.memory_count > 0));
     ELSIF TG_OP = 'DELETE' THEN
@@ -5361,6 +5367,7 @@ RETURNS TABLE (query text, calls bigint, mean_exec_time double precision, max_ex
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 AS $gravity_memory_slow_queries$
 DECLARE
@@ -5440,6 +5447,7 @@ RETURNS TABLE (table_name text, index_name text, scans bigint, last_scan timesta
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $gravity_memory_index_usage$
 DECLARE
     v_counting_since timestamptz;
@@ -5494,6 +5502,7 @@ RETURNS TABLE (category text, name text, value numeric)
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 -- With a user the plan uses an index on user_id, without one it must not.
 SET plan_cache_mode = force_custom_plan
 AS $_gravity_memory_table_counts$
@@ -5615,6 +5624,7 @@ RETURNS TABLE (category text, name text, value numeric)
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $gravity_memory_stats$
 DECLARE
     v_table_name text;
@@ -5667,6 +5677,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 SET quote_all_identifiers = off
 AS $_gravity_memory_table_findings$
@@ -5782,6 +5793,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 SET quote_all_identifiers = off
 AS $_gravity_memory_owner_findings$
@@ -5869,6 +5881,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 SET quote_all_identifiers = off
 AS $_gravity_memory_trigger_findings$
@@ -5910,6 +5923,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 AS $_gravity_memory_plain_index_definition$
     SELECT replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
@@ -5937,6 +5951,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 SET quote_all_identifiers = off
 AS $_gravity_memory_index_findings$
@@ -5998,6 +6013,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 SET quote_all_identifiers = off
 -- gravity_memory_vector_index_ddl() says in notices what stands in the rows here.
@@ -6088,6 +6104,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 SET quote_all_identifiers = off
 AS $_gravity_memory_job_findings$
@@ -6164,6 +6181,7 @@ RETURNS real
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $_gravity_memory_sample_percent$
     SELECT LEAST(100, 100.0 * 200 * current_setting('block_size')::integer
                       / NULLIF(pg_relation_size(r.relation)
@@ -6309,6 +6327,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 SET quote_all_identifiers = off
 AS $_gravity_memory_statistics_findings$
@@ -6360,6 +6379,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 SET quote_all_identifiers = off
 AS $_gravity_memory_setting_findings$
@@ -6452,6 +6472,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 AS $_gravity_memory_server_findings$
 DECLARE
@@ -6496,6 +6517,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $_gravity_memory_findings$
 BEGIN
     CASE p_family
@@ -6534,6 +6556,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $gravity_memory_check$
     SELECT f.severity, f.finding, f.object, f.problem, f.remedy
     FROM unnest(ARRAY['table', 'owner', 'trigger', 'index', 'vector_index', 'job', 'derived', 'statistics', 'setting',

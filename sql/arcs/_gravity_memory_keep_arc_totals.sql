@@ -21,6 +21,7 @@ DECLARE
     v_arc record;
     v_state jsonb;
     v_writes bigint;
+    v_left uuid[] := '{}'::uuid[];
 BEGIN
     IF NOT @extschema@._gravity_memory_may_write_arcs() THEN
         RETURN NULL;
@@ -61,9 +62,10 @@ BEGIN
                 PERFORM set_config('gravity_memory.arc_totals',
                                    (v_state || jsonb_build_object('writes', v_writes + 1))::text, true);
             ELSE
-                PERFORM @extschema@._gravity_memory_unsettle_arcs(array_fill(v_arc.arc_id, ARRAY[v_arc.members]));
+                v_left := v_left || array_fill(v_arc.arc_id, ARRAY[v_arc.members]);
             END IF;
         END LOOP;
+        PERFORM @extschema@._gravity_memory_unsettle_arcs(v_left);
     ELSIF TG_OP = 'TRUNCATE' THEN
         PERFORM @extschema@._gravity_memory_recount_arcs(ARRAY(SELECT a.id FROM @extschema@.memory_arcs AS a WHERE a.memory_count > 0));
     ELSIF TG_OP = 'DELETE' THEN

@@ -9,24 +9,28 @@ SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_unsettle_arcs$
 DECLARE
     v_state jsonb := @extschema@._gravity_memory_unsettled_arcs();
-    v_waiting jsonb := COALESCE(v_state -> 'waiting', '{}');
-    v_arc record;
+    v_waiting CONSTANT jsonb := COALESCE(v_state -> 'waiting', '{}');
+    v_changed jsonb;
+    v_fresh text[];
 BEGIN
-    FOR v_arc IN
-        SELECT u.arc_id::text AS id, count(*) AS changes FROM unnest(p_arc_ids) AS u (arc_id) GROUP BY u.arc_id ORDER BY u.arc_id
-    LOOP
-        IF NOT v_waiting ? v_arc.id THEN
-            INSERT INTO @extschema@.memory_arc_locks (user_id, emotion_type) VALUES (v_arc.id, '') ON CONFLICT DO NOTHING;
-            DELETE FROM @extschema@.memory_arc_locks AS l WHERE l.user_id = v_arc.id AND l.emotion_type = '';
-            v_waiting := v_waiting || jsonb_build_object(v_arc.id, jsonb_build_object('changes', 0, 'members', COALESCE(
-                (SELECT a.memory_count FROM @extschema@.memory_arcs AS a WHERE a.id = v_arc.id::uuid), 0)));
-        END IF;
-        v_waiting := jsonb_set(v_waiting, ARRAY[v_arc.id, 'changes'],
-                               to_jsonb((v_waiting #>> ARRAY[v_arc.id, 'changes'])::bigint + v_arc.changes));
-    END LOOP;
+    -- The note is written once for all arcs: adding them one by one would copy it for each.
+    SELECT jsonb_object_agg(c.id, jsonb_build_object(
+               'changes', COALESCE((v_waiting -> c.id ->> 'changes')::bigint, 0) + c.changes,
+               'members', COALESCE((v_waiting -> c.id ->> 'members')::bigint,
+                                   (SELECT a.memory_count FROM @extschema@.memory_arcs AS a WHERE a.id = c.id::uuid), 0))),
+           array_agg(c.id ORDER BY c.id) FILTER (WHERE NOT v_waiting ? c.id)
+    INTO v_changed, v_fresh
+    FROM (SELECT u.arc_id::text AS id, count(*) AS changes FROM unnest(p_arc_ids) AS u (arc_id) GROUP BY u.arc_id) AS c;
+    IF v_changed IS NULL THEN
+        RETURN;
+    END IF;
+    INSERT INTO @extschema@.memory_arc_locks (user_id, emotion_type)
+    SELECT f.id, '' FROM unnest(v_fresh) AS f (id)
+    ON CONFLICT DO NOTHING;
+    DELETE FROM @extschema@.memory_arc_locks AS l WHERE l.user_id = ANY (v_fresh) AND l.emotion_type = '';
     -- Read again: under SET CONSTRAINTS IMMEDIATE the trigger has run.
     v_state := @extschema@._gravity_memory_unsettled_arcs();
-    PERFORM set_config('gravity_memory.arc_totals', (v_state || jsonb_build_object('waiting', v_waiting))::text, true);
+    PERFORM set_config('gravity_memory.arc_totals', (v_state || jsonb_build_object('waiting', v_waiting || v_changed))::text, true);
 END
 $_gravity_memory_unsettle_arcs$;
 

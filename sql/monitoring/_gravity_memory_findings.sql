@@ -6,6 +6,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $_gravity_memory_findings$
 BEGIN
     CASE p_family

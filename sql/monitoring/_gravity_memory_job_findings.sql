@@ -9,6 +9,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 SET quote_all_identifiers = off
 AS $_gravity_memory_job_findings$

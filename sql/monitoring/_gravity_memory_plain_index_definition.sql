@@ -10,6 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 AS $_gravity_memory_plain_index_definition$
     SELECT replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(

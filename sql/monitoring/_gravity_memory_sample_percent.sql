@@ -6,6 +6,7 @@ RETURNS real
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $_gravity_memory_sample_percent$
     SELECT LEAST(100, 100.0 * 200 * current_setting('block_size')::integer
                       / NULLIF(pg_relation_size(r.relation)

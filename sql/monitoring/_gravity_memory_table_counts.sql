@@ -8,6 +8,7 @@ RETURNS TABLE (category text, name text, value numeric)
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 -- With a user the plan uses an index on user_id, without one it must not.
 SET plan_cache_mode = force_custom_plan
 AS $_gravity_memory_table_counts$

@@ -8,6 +8,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 SET quote_all_identifiers = off
 -- gravity_memory_vector_index_ddl() says in notices what stands in the rows here.

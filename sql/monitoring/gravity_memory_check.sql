@@ -11,6 +11,7 @@ RETURNS TABLE (severity text, finding text, object text, problem text, remedy te
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $gravity_memory_check$
     SELECT f.severity, f.finding, f.object, f.problem, f.remedy
     FROM unnest(ARRAY['table', 'owner', 'trigger', 'index', 'vector_index', 'job', 'derived', 'statistics', 'setting',

@@ -14,6 +14,7 @@ RETURNS TABLE (table_name text, index_name text, scans bigint, last_scan timesta
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $gravity_memory_index_usage$
 DECLARE
     v_counting_since timestamptz;

@@ -12,6 +12,7 @@ RETURNS TABLE (query text, calls bigint, mean_exec_time double precision, max_ex
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 SET standard_conforming_strings = on
 AS $gravity_memory_slow_queries$
 DECLARE

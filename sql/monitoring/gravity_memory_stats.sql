@@ -18,6 +18,7 @@ RETURNS TABLE (category text, name text, value numeric)
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $gravity_memory_stats$
 DECLARE
     v_table_name text;
