@@ -19,7 +19,7 @@ are what to look at.
 `make bench` makes this file, from the results in `data/`; [bench/README.md](../../bench/README.md) says what it takes
 and how to run parts of it.
 """
-_MACHINE = ("processor", "memory", "system", "PostgreSQL", "pgvector", "settings")
+_MACHINE = ("processor", "memory", "system", "PostgreSQL", "pgvector", "settings", "other work")
 _WHOLE = "full"
 
 
