@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import binary_copy
 from bench.databases import Connection, vacuum
 
 Vectors = NDArray[np.float32]
@@ -17,7 +18,6 @@ TOPICS = 200
 CHUNK = 10_000
 """How many vectors are drawn at a time: the whole of a large table would not fit into memory."""
 
-_HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 _SPAN_MICROSECONDS = 8 * 10**14
 
 # What searches by vector do not use; loading is quicker without. What stays is what the exact scan may use.
@@ -83,10 +83,10 @@ def load(connection: Connection, users: Sequence[tuple[str, int]], source: Embed
             "COPY gravity_map (id, user_id, gravity_score, created_at, embedding) FROM STDIN (FORMAT binary)"
         ) as copy,
     ):
-        copy.write(_HEADER)
+        copy.write(binary_copy.HEADER)
         for row in _rows(users, source):
             copy.write(row)
-        copy.write(struct.pack(">h", -1))
+        copy.write(binary_copy.TRAILER)
     connection.execute("RESET session_replication_role")
     connection.execute("CALL gravity_memory_rebuild_recall(p_batch_size => 2000, p_everything => true)")
     vacuum(connection)
@@ -97,20 +97,17 @@ def _rows(users: Sequence[tuple[str, int]], source: Embeddings) -> Iterator[byte
     random = np.random.default_rng(2)
     order = np.repeat(np.arange(len(users)), [count for _, count in users])
     random.shuffle(order)
-    names = [struct.pack(">i", len(name.encode())) + name.encode() for name, _ in users]
+    names = [name.encode() for name, _ in users]
     for start in range(0, len(order), CHUNK):
         part = order[start : start + CHUNK]
         vectors = source.draw(len(part))
         gravity = random.random(len(part))
         moments = random.integers(_SPAN_MICROSECONDS, size=len(part))
         for place, user in enumerate(part):
-            wire = struct.pack(">hh", vectors.shape[1], 0) + vectors[place].astype(">f4").tobytes()
-            yield (
-                struct.pack(">hi", 5, 16)
-                + uuid.UUID(bytes=random.bytes(16), version=4).bytes
-                + names[user]
-                + struct.pack(">id", 8, float(gravity[place]))
-                + struct.pack(">iq", 8, int(moments[place]))
-                + struct.pack(">i", len(wire))
-                + wire
+            yield binary_copy.row(
+                uuid.UUID(bytes=random.bytes(16), version=4).bytes,
+                names[user],
+                struct.pack(">d", float(gravity[place])),
+                struct.pack(">q", int(moments[place])),
+                binary_copy.vector(vectors[place]),
             )

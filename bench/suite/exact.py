@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import struct
 import uuid
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import binary_copy
 from bench.databases import Connection
 from bench.vectors import Vectors
 
-_HEADER = 19
-"""Bytes before the first row in the binary form of COPY."""
 _CHUNK = 20_000
 
 
@@ -47,15 +45,15 @@ def nearest(
         for data in copy:
             waiting += data
             if not seen_header:
-                if len(waiting) < _HEADER:
+                if len(waiting) < len(binary_copy.HEADER):
                     continue
-                del waiting[:_HEADER]
+                del waiting[: len(binary_copy.HEADER)]
                 seen_header = True
             if len(waiting) >= _CHUNK * row.itemsize:
                 _merge(best, ids, waiting, row, queries)
     # What is left ends with the two bytes that say that there is no more.
-    assert waiting[-2:] == struct.pack(">h", -1)
-    del waiting[-2:]
+    assert waiting.endswith(binary_copy.TRAILER)
+    del waiting[-len(binary_copy.TRAILER) :]
     _merge(best, ids, waiting, row, queries)
     assert not waiting
     return [

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg import sql
 
+from bench import binary_copy
 from bench.databases import Connection
 from bench.vectors import Embeddings
 
@@ -42,7 +43,6 @@ _USERS = 150_000
 _DAYS = 120
 _TURNS = 12
 _CHUNK = 10_000
-_HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 _POSTGRES_EPOCH = 946_684_800
 
 
@@ -115,11 +115,11 @@ def make_source(
     connection.execute(_TABLE.format(type=f"vector({dimensions})").encode())
     statement = f"COPY source.memories (n, {COLUMNS}, {TAGGED}) FROM STDIN (FORMAT binary)"
     with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-        copy.write(_HEADER)
+        copy.write(binary_copy.HEADER)
         for rows, data in _chunks(made, dimensions):
             copy.write(data)
             tick(rows)
-        copy.write(struct.pack(">h", -1))
+        copy.write(binary_copy.TRAILER)
     if base is not None:
         connection.execute("ALTER SCHEMA source RENAME TO source_base")
         connection.execute(_TABLE.format(type=f"vector({NARROW})").encode())
@@ -145,7 +145,7 @@ def _chunks(count: int, dimensions: int) -> Iterator[tuple[int, bytes]]:
     for start in range(0, count, _CHUNK):
         stop = min(start + _CHUNK, count)
         size = stop - start
-        vectors = embeddings.draw(size).astype(">f4")
+        vectors = embeddings.draw(size)
         gravity = np.where(
             random.random(size) < 1 / 7, 0.7 + 0.3 * random.random(size) ** 1.5, 0.7 * random.random(size)
         )
@@ -175,7 +175,7 @@ def _chunks(count: int, dimensions: int) -> Iterator[tuple[int, bytes]]:
                 tags.append("identity")
             moment = struct.pack(">q", int((created[at] - _POSTGRES_EPOCH) * 1e6))
             rows.append(
-                _row(
+                binary_copy.row(
                     struct.pack(">i", at),
                     uuid.UUID(bytes=random.bytes(16), version=4).bytes,
                     f"user-{user}".encode(),
@@ -185,13 +185,13 @@ def _chunks(count: int, dimensions: int) -> Iterator[tuple[int, bytes]]:
                     text.encode(),
                     struct.pack(">d", gravity[place]),
                     _EMOTIONS[mood].encode(),
-                    _text_array(entities),
+                    binary_copy.text_array(entities),
                     b'\x01{"role": "user", "tokens": 40}',
                     moment,
                     moment,
-                    struct.pack(">hh", dimensions, 0) + vectors[place].tobytes(),
+                    binary_copy.vector(vectors[place]),
                     _TIMES[when],
-                    _text_array(tags),
+                    binary_copy.text_array(tags),
                     struct.pack("?", is_anchor),
                 )
             )
@@ -235,15 +235,3 @@ def _vocabulary(random: np.random.Generator) -> list[str]:
 def hash_of(text: str) -> int:
     """A number that depends on the text alone, in every run."""
     return int.from_bytes(uuid.uuid5(uuid.NAMESPACE_OID, text).bytes[:8])
-
-
-def _row(*fields: bytes) -> bytes:
-    return struct.pack(">h", len(fields)) + b"".join(struct.pack(">i", len(one)) + one for one in fields)
-
-
-def _text_array(values: list[str]) -> bytes:
-    """A text[] in the binary form of COPY."""
-    if not values:
-        return struct.pack(">iiI", 0, 0, 25)
-    data = [value.encode() for value in values]
-    return struct.pack(">iiIii", 1, 0, 25, len(data), 1) + b"".join(struct.pack(">i", len(one)) + one for one in data)

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from bench.suite.bench import Bench, Stage
-from bench.suite.contestants import CONTESTANTS, GRAVITY, PLAIN, SPEC, Contestant, spec_indexes, spec_triggers, use
+from bench.suite.contestants import (
+    CONTESTANTS,
+    GRAVITY,
+    PLAIN,
+    SPEC,
+    Contestant,
+    create_tables,
+    spec_indexes,
+    spec_triggers,
+    use,
+)
 from bench.suite.memory import allocated, private
 from bench.suite.part import Part
 from bench.suite.parts.timeline import QUERY
@@ -155,19 +165,7 @@ class Footprint(Part):
             with bench.database("installing") as connection:
                 connection.execute("SET client_min_messages = warning")
                 if contestant == SPEC:
-                    connection.execute("CREATE SCHEMA bare")
-                    connection.execute("CREATE EXTENSION gravity_memory SCHEMA bare")
-                    connection.execute("CREATE SCHEMA spec")
-                    for table in (
-                        "gravity_map",
-                        "memory_arcs",
-                        "memory_arc_associations",
-                        "consciousness_cache",
-                        "active_sessions",
-                        "pattern_matrix",
-                    ):
-                        connection.execute(f"CREATE TABLE spec.{table} (LIKE bare.{table} INCLUDING DEFAULTS)".encode())
-                    use(connection, SPEC)
+                    create_tables(connection, SPEC, bench.scale.dimensions)
                     statements = [*spec_indexes(), spec_triggers()]
                 else:
                     statements = ["CREATE EXTENSION gravity_memory"]
