@@ -86,6 +86,10 @@ FROM (VALUES
      'SELECT memory_id, fusion_strength FROM memory_arc_associations WHERE arc_id = :arc_id '
      'ORDER BY fusion_strength DESC LIMIT 5', true),
 
+    -- The feed of changes: events by transaction, for readers who look for many users at once.
+    ('idx_memory_events_xid', 'memory_events', false, '(xid)',
+     'SELECT user_id, event_id FROM memory_events WHERE xid >= :xid', false),
+
     -- Cache, sessions, patterns.
     ('idx_consciousness_cache_lookup', 'consciousness_cache', false, '(user_id, query_hash, created_at DESC)',
      'SELECT response, confidence FROM consciousness_cache WHERE user_id = :user_id AND query_hash = :query_hash '

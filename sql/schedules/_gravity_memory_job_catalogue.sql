@@ -11,6 +11,7 @@ AS $_gravity_memory_job_catalogue$
     SELECT j.job_name, s.settings ->> j.setting, j.command
     FROM (VALUES
             ('cleanup-cache', 'cache_cleanup_schedule', 'SELECT @extschema@.cleanup_old_cache()'),
+            ('cleanup-events', 'feed_cleanup_schedule', 'SELECT @extschema@.gravity_memory_cleanup_events()'),
             ('evolve-arcs', 'arc_evolution_schedule', 'SELECT @extschema@.gravity_memory_evolve_arcs()'),
             ('train-vector-indexes', 'embedding_index_schedule', 'SELECT @extschema@.gravity_memory_train_vector_indexes()')
          ) AS j (job_name, setting, command)

@@ -44,10 +44,19 @@ VALUES
     ('arc_evolution_schedule', 'schedule', '15 * * * *', NULL, NULL, NULL, 'cron schedule',
      'When the job evolve-arcs runs gravity_memory_evolve_arcs().'),
     -- Notifications.
-    ('notify', 'choice', 'payload', NULL, NULL, '{payload,off}', '',
-     'payload: memory_created, memory_updated and arc_created are announced with their data (spec). off: nothing is announced.'),
+    ('notify', 'choice', 'payload', NULL, NULL, '{payload,wakeup,off}', '',
+     'payload: memory_created, memory_updated and arc_created are announced with their data (spec), and commits queue for it. wakeup: '
+     'changes are recorded for memory_changes_since(), and an empty memory_changes says so. off: nothing is announced.'),
+    ('feed', 'choice', 'off', NULL, NULL, '{on,off}', '',
+     'on: changes are recorded for memory_changes_since() whatever notify is; unless that is off, memory_changes is announced, too.'),
+    ('feed_retention', 'interval', '7 days', NULL, NULL, NULL, 'interval',
+     'How long a cursor of the feed of changes is good for. Events are kept for twice as long.'),
+    ('feed_cleanup_schedule', 'schedule', '30 * * * *', NULL, NULL, NULL, 'cron schedule',
+     'When the job cleanup-events runs gravity_memory_cleanup_events().'),
+    ('broadcast', 'choice', 'off', NULL, NULL, '{on,off}', '',
+     'on: each new memory is sent with Supabase''s realtime.send() to the private topic broadcasts:<user_id>, event memory_created.'),
     ('notify_bulk_rows', 'integer', '1000', 0, 1000000, NULL, 'rows',
-     'A statement that writes more rows than this announces one message per user, with a count.'),
+     'A statement that writes more rows than this announces, and broadcasts, one message per user, with a count.'),
     ('notify_queue_limit', 'number', '0.5', 0, 1, NULL, 'share 0..1',
      'Nothing is announced while more than this share of PostgreSQL''s notification queue is in use: a full queue would '
      'fail every commit.'),

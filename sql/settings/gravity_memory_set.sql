@@ -1,7 +1,8 @@
 -- gravity_memory_set(p_name, p_value): changes a setting for the whole database, from the next statement on.
 --
 -- Returns the value as stored. Setting a default stores no override. A setting that holds a schedule is applied to pg_cron at once; a
--- new text_search_config makes recall read the memories themselves until CALL gravity_memory_rebuild_recall() has run. Only the
+-- new text_search_config makes recall read the memories themselves until CALL gravity_memory_rebuild_recall() has run; a feed of changes
+-- that is switched on again has its readers start anew. Only the
 -- owner of the settings table may call it; others are refused by the table's privileges.
 -- Errors: 22023 for an unknown name or an impossible value (the HINT names the valid ones); 55000 when setup has not run.
 CREATE FUNCTION @extschema@.gravity_memory_set(p_name text, p_value text)
@@ -11,7 +12,8 @@ SET search_path = pg_catalog, pg_temp
 AS $gravity_memory_set$
 DECLARE
     v_value CONSTANT text := @extschema@._gravity_memory_checked_setting(p_name, p_value);
-    v_old_value CONSTANT text := @extschema@._gravity_memory_effective_settings() ->> p_name;
+    v_old_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
+    v_old_value CONSTANT text := v_old_settings ->> p_name;
 BEGIN
     IF to_regclass('@extschema@.gravity_memory_settings') IS NULL THEN
         RAISE EXCEPTION 'the table gravity_memory_settings does not exist'
@@ -33,6 +35,11 @@ BEGIN
         PERFORM @extschema@._gravity_memory_note_recall_gaps(NULL);
         RAISE NOTICE 'gravity_memory: recall reads every memory of a user until the terms of all memories are derived anew.'
             USING HINT = 'Run CALL @extschema@.gravity_memory_rebuild_recall().';
+    END IF;
+    IF @extschema@._gravity_memory_records_events(v_old_settings || jsonb_build_object(p_name, v_value))
+       AND NOT @extschema@._gravity_memory_records_events(v_old_settings) AND to_regclass('@extschema@.memory_events') IS NOT NULL THEN
+        -- A cursor from before the feed was switched off has a hole behind it.
+        PERFORM @extschema@._gravity_memory_break_feed('no events were recorded until gravity_memory_set() was called');
     END IF;
     RETURN v_value;
 END

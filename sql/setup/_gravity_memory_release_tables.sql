@@ -1,4 +1,4 @@
--- _gravity_memory_release_tables(): makes sure that no table of ours is a member of the extension.
+-- _gravity_memory_release_tables(): makes sure that no table of ours, and no sequence of one, is a member of the extension.
 --
 -- Tables created while CREATE EXTENSION or ALTER EXTENSION UPDATE runs become members, and pg_dump leaves out the rows of members. Released, they
 -- are dumped and restored like any table, and DROP EXTENSION leaves them.
@@ -9,6 +9,7 @@ SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_release_tables$
 DECLARE
     v_table_name text;
+    v_sequence regclass;
 BEGIN
     FOR v_table_name IN
         SELECT t.table_name
@@ -19,6 +20,16 @@ BEGIN
         WHERE d.deptype = 'e' AND e.extname = 'gravity_memory'
     LOOP
         EXECUTE 'ALTER EXTENSION gravity_memory DROP TABLE ' || @extschema@._gravity_memory_qualified_name(v_table_name);
+    END LOOP;
+    -- The sequence of an identity column.
+    FOR v_sequence IN
+        SELECT d.objid::regclass
+        FROM pg_depend AS d
+        JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+        JOIN pg_class AS c ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
+        WHERE d.deptype = 'e' AND e.extname = 'gravity_memory' AND c.relkind = 'S'
+    LOOP
+        EXECUTE 'ALTER EXTENSION gravity_memory DROP SEQUENCE ' || v_sequence;
     END LOOP;
 END
 $_gravity_memory_release_tables$;

@@ -22,6 +22,7 @@ DECLARE
     v_limit_bytes bigint;
     v_indexes_left integer := 0;
     v_must_fill boolean := false;
+    v_must_break boolean := false;
     -- What others committed since the snapshot of such a transaction was taken is in the table, and not seen.
     v_sees_all boolean := current_setting('transaction_isolation') NOT IN ('repeatable read', 'serializable');
     v_foreign_triggers text;
@@ -55,12 +56,12 @@ BEGIN
 
     -- Tables.
     FOR v_object IN
-        SELECT t.table_name, t.table_constraints, t.purpose, t.is_derived, t.storage,
+        SELECT t.table_name, t.table_constraints, t.purpose, t.is_derived, t.is_closed, t.storage,
                string_agg(format('%I %s %s', c.column_name, c.data_type, c.modifiers), ', ' ORDER BY c.ordinal) AS columns
         FROM @extschema@._gravity_memory_table_catalogue() WITH ORDINALITY AS t
         JOIN @extschema@._gravity_memory_column_catalogue() AS c ON c.table_name = t.table_name
         WHERE to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name)) IS NULL
-        GROUP BY t.table_name, t.table_constraints, t.purpose, t.is_derived, t.storage, t.ordinality
+        GROUP BY t.table_name, t.table_constraints, t.purpose, t.is_derived, t.is_closed, t.storage, t.ordinality
         ORDER BY t.ordinality
     LOOP
         EXECUTE format('CREATE TABLE %s (%s, %s)', @extschema@._gravity_memory_qualified_name(v_object.table_name), v_object.columns,
@@ -71,10 +72,11 @@ BEGIN
             -- Before the table is released: a grant made in an extension's script counts as the extension's, and is not dumped.
             EXECUTE format('GRANT SELECT ON %s TO PUBLIC', @extschema@._gravity_memory_qualified_name(v_object.table_name));
         END IF;
-        IF v_object.is_derived THEN
+        IF v_object.is_closed THEN
             EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', @extschema@._gravity_memory_qualified_name(v_object.table_name));
-            v_must_fill := true;
         END IF;
+        v_must_fill := v_must_fill OR v_object.is_derived;
+        v_must_break := v_must_break OR v_object.table_name = 'memory_events';
         v_sees_all := v_sees_all OR v_object.table_name = 'gravity_map';
         action := 'create table';
         object := v_object.table_name;
@@ -155,6 +157,7 @@ BEGIN
         EXECUTE v_object.definition;
         -- What was written while it was missing has no derived rows, or wrong ones.
         v_must_fill := v_must_fill OR v_object.definition ~ '_gravity_memory_keep_derived\(\)$';
+        v_must_break := v_must_break OR v_object.definition ~ '_gravity_memory_(publish_memories|publish_arcs|break_feed_on_truncate)\(\)$';
         action := CASE WHEN v_object.trigger_oid IS NULL THEN 'create trigger' ELSE 'replace trigger' END;
         object := v_object.trigger_name;
         RETURN NEXT;
@@ -176,6 +179,11 @@ BEGIN
             RAISE NOTICE 'gravity_memory: searches look at every memory of a user until what they read is derived.'
                 USING HINT = 'Run CALL @extschema@.gravity_memory_rebuild_recall(); it works in batches and does not block writers.';
         END IF;
+    END IF;
+
+    IF v_must_break AND @extschema@._gravity_memory_records_events(@extschema@._gravity_memory_effective_settings()) THEN
+        -- Nothing recorded what was written while they were missing.
+        PERFORM @extschema@._gravity_memory_break_feed('events were not recorded until gravity_memory_setup() ran');
     END IF;
 
     RETURN QUERY SELECT h.action, h.object FROM @extschema@._gravity_memory_hand_over() AS h;

@@ -42,6 +42,38 @@ VALUES
     ('trigger_keep_derived_on_truncate', 'gravity_map',
      'CREATE TRIGGER trigger_keep_derived_on_truncate AFTER TRUNCATE ON @extschema@.gravity_map '
      'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_keep_derived()'),
+    ('trigger_publish_memories', 'gravity_map',
+     'CREATE TRIGGER trigger_publish_memories AFTER INSERT ON @extschema@.gravity_map REFERENCING NEW TABLE AS new_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_publish_memories()'),
+    ('trigger_publish_memories_on_update', 'gravity_map',
+     'CREATE TRIGGER trigger_publish_memories_on_update AFTER UPDATE ON @extschema@.gravity_map '
+     'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_publish_memories()'),
+    ('trigger_publish_memories_on_delete', 'gravity_map',
+     'CREATE TRIGGER trigger_publish_memories_on_delete AFTER DELETE ON @extschema@.gravity_map REFERENCING OLD TABLE AS old_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_publish_memories()'),
+    ('trigger_break_feed_on_truncate', 'gravity_map',
+     'CREATE TRIGGER trigger_break_feed_on_truncate AFTER TRUNCATE ON @extschema@.gravity_map '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_break_feed_on_truncate()'),
+    ('trigger_publish_arcs', 'memory_arcs',
+     'CREATE TRIGGER trigger_publish_arcs AFTER INSERT ON @extschema@.memory_arcs REFERENCING NEW TABLE AS new_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_publish_arcs()'),
+    ('trigger_publish_arcs_on_update', 'memory_arcs',
+     'CREATE TRIGGER trigger_publish_arcs_on_update AFTER UPDATE ON @extschema@.memory_arcs REFERENCING NEW TABLE AS new_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_publish_arcs()'),
+    ('trigger_publish_arcs_on_delete', 'memory_arcs',
+     'CREATE TRIGGER trigger_publish_arcs_on_delete AFTER DELETE ON @extschema@.memory_arcs REFERENCING OLD TABLE AS old_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_publish_arcs()'),
+    ('trigger_break_feed_on_arcs_truncate', 'memory_arcs',
+     'CREATE TRIGGER trigger_break_feed_on_arcs_truncate AFTER TRUNCATE ON @extschema@.memory_arcs '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_break_feed_on_truncate()'),
+    ('trigger_break_feed_on_events_truncate', 'memory_events',
+     'CREATE TRIGGER trigger_break_feed_on_events_truncate AFTER TRUNCATE ON @extschema@.memory_events '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_break_feed_on_truncate()'),
+    ('trigger_wake_listeners', 'memory_events',
+     'CREATE CONSTRAINT TRIGGER trigger_wake_listeners AFTER INSERT ON @extschema@.memory_events '
+     'DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.wakes) '
+     'EXECUTE FUNCTION @extschema@._gravity_memory_wake_listeners()'),
     ('trigger_notify_arc_created', 'memory_arcs',
      'CREATE TRIGGER trigger_notify_arc_created AFTER INSERT ON @extschema@.memory_arcs REFERENCING NEW TABLE AS new_rows '
      'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.notify_arc_created()'),
