@@ -1844,6 +1844,283 @@ $gravity_memory_setup$;
 COMMENT ON FUNCTION @extschema@.gravity_memory_setup(boolean) IS
     'Creates or adopts the tables with their indexes, triggers and jobs; idempotent; returns one row per thing it did.';
 
+-- sql/monitoring/_gravity_memory_table_counts.sql
+
+-- _gravity_memory_table_counts(p_table_name, p_user_id): what gravity_memory_stats() counts in one table.
+--
+-- gravity_map is read once: the rows are grouped by all that is counted, in an aggregate that parallel workers can share, and the
+-- groups, which are few, are added up by each. How many users there are is another pass, over an index; a count of distinct values
+-- would sort the table.
+CREATE OR REPLACE FUNCTION @extschema@._gravity_memory_table_counts(p_table_name text, p_user_id text)
+RETURNS TABLE (category text, name text, value numeric)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+-- With a user the plan uses an index on user_id, without one it must not.
+SET plan_cache_mode = force_custom_plan
+AS $_gravity_memory_table_counts$
+BEGIN
+    CASE p_table_name
+        WHEN 'gravity_map' THEN
+            RETURN QUERY
+            WITH kinds AS MATERIALIZED (
+                SELECT m.emotion_type::text AS emotion, m.temporal_type::text AS temporal, m.meta_tags AS tags,
+                       count(*) AS memories,
+                       count(m.embedding) AS embedded, count(*) FILTER (WHERE m.identity_anchor) AS anchors,
+                       count(*) FILTER (WHERE m.created_at > now() - interval '1 day') AS day,
+                       count(*) FILTER (WHERE m.created_at > now() - interval '7 days') AS week,
+                       count(*) FILTER (WHERE m.created_at > now() - interval '30 days') AS month
+                FROM @extschema@.gravity_map AS m
+                WHERE p_user_id IS NULL OR m.user_id = p_user_id
+                GROUP BY m.emotion_type, m.temporal_type, m.meta_tags
+            )
+            SELECT v.category, v.name, v.value
+            FROM (SELECT COALESCE(sum(k.memories), 0) AS memories, COALESCE(sum(k.embedded), 0) AS embedded,
+                         COALESCE(sum(k.anchors), 0) AS anchors, COALESCE(sum(k.day), 0) AS day, COALESCE(sum(k.week), 0) AS week,
+                         COALESCE(sum(k.month), 0) AS month
+                  FROM kinds AS k) AS t
+            CROSS JOIN LATERAL (VALUES
+                ('total', 'memories', t.memories), ('total', 'with embedding', t.embedded),
+                    ('total', 'identity anchors', t.anchors),
+                ('growth', 'last day', t.day), ('growth', 'last 7 days', t.week), ('growth', 'last 30 days', t.month)
+            ) AS v (category, name, value)
+            UNION ALL
+            (SELECT 'tag', l.tag, sum(k.memories) AS memories
+             FROM kinds AS k
+             LEFT JOIN LATERAL (SELECT DISTINCT u.tag FROM unnest(k.tags) AS u (tag)) AS l ON true
+             GROUP BY l.tag ORDER BY memories DESC, l.tag)
+            UNION ALL
+            (SELECT 'emotion', k.emotion, sum(k.memories) AS memories FROM kinds AS k GROUP BY k.emotion ORDER BY memories DESC,
+                k.emotion)
+            UNION ALL
+            (SELECT 'temporal_type', k.temporal, sum(k.memories) AS memories
+             FROM kinds AS k GROUP BY k.temporal ORDER BY memories DESC, k.temporal);
+            IF p_user_id IS NULL THEN
+                RETURN QUERY SELECT 'total', 'users', count(*)::numeric FROM (SELECT m.user_id FROM @extschema@.gravity_map AS m
+                                                                              GROUP BY m.user_id) AS u;
+            END IF;
+        WHEN 'memory_arcs' THEN
+            RETURN QUERY
+            WITH stages AS MATERIALIZED (
+                SELECT a.evolution_stage::text AS stage, count(*)::numeric AS arcs
+                FROM @extschema@.memory_arcs AS a
+                WHERE p_user_id IS NULL OR a.user_id = p_user_id
+                GROUP BY a.evolution_stage
+            )
+            SELECT 'total', 'arcs', COALESCE(sum(s.arcs), 0) FROM stages AS s
+            UNION ALL
+            (SELECT 'arc_stage', s.stage, s.arcs FROM stages AS s ORDER BY s.arcs DESC, s.stage);
+        WHEN 'memory_arc_associations' THEN
+            RETURN QUERY
+            SELECT 'total', 'arc members', count(*)::numeric
+            FROM @extschema@.memory_arc_associations AS l
+            -- Links that were made by hand may lack their user.
+            WHERE p_user_id IS NULL OR l.arc_id IN (SELECT a.id FROM @extschema@.memory_arcs AS a WHERE a.user_id = p_user_id);
+        WHEN 'consciousness_cache' THEN
+            RETURN QUERY
+            SELECT 'cache', v.name, v.value
+            FROM (SELECT count(*)::numeric AS entries, count(*)
+                FILTER (WHERE c.created_at < now() - s.retention)::numeric AS expired,
+                         COALESCE(sum(c.accessed_count), 0)::numeric AS hits
+                  FROM @extschema@.consciousness_cache AS c
+                  CROSS JOIN (SELECT (@extschema@._gravity_memory_effective_settings() ->> 'cache_retention')::interval AS retention) AS s
+                  WHERE p_user_id IS NULL OR c.user_id = p_user_id) AS t
+            CROSS JOIN LATERAL (VALUES ('entries', t.entries), ('expired', t.expired), ('hits', t.hits)) AS v (name, value);
+        WHEN 'active_sessions' THEN
+            RETURN QUERY
+            SELECT 'total', 'sessions', count(*)::numeric
+            FROM @extschema@.active_sessions AS s WHERE p_user_id IS NULL OR s.user_id = p_user_id;
+        WHEN 'pattern_matrix' THEN
+            RETURN QUERY
+            SELECT 'total', 'patterns', count(*)::numeric
+            FROM @extschema@.pattern_matrix AS m WHERE p_user_id IS NULL OR m.user_id = p_user_id;
+        WHEN 'memory_digests' THEN
+            RETURN QUERY
+            SELECT 'derived', v.name, v.value
+            FROM (SELECT count(*)::numeric AS digests, COALESCE(sum(cardinality(d.term_keys)), 0)::numeric AS postings
+                  FROM @extschema@.memory_digests AS d WHERE p_user_id IS NULL OR d.user_id = p_user_id) AS t
+            CROSS JOIN LATERAL (VALUES ('digests', t.digests), ('postings', t.postings)) AS v (name, value);
+        WHEN 'memory_events' THEN
+            RETURN QUERY
+            SELECT 'feed', 'events', count(*)::numeric
+            FROM @extschema@.memory_events AS e WHERE p_user_id IS NULL OR e.user_id = p_user_id;
+        WHEN 'memory_recall_gaps' THEN
+            RETURN QUERY
+            SELECT 'derived', v.name, v.value
+            FROM (SELECT count(*)
+                FILTER (WHERE NOT g.is_every_user AND (p_user_id IS NULL OR g.user_id = p_user_id))::numeric AS gaps,
+                         count(*) FILTER (WHERE g.is_every_user)::numeric AS gaps_of_everyone
+                  FROM @extschema@.memory_recall_gaps AS g) AS t
+            CROSS JOIN LATERAL (VALUES ('gaps', t.gaps), ('gaps of everyone', t.gaps_of_everyone)) AS v (name, value);
+    END CASE;
+END
+$_gravity_memory_table_counts$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_table_counts(text, text) IS
+    'What gravity_memory_stats() counts in one table.';
+
+-- sql/monitoring/gravity_memory_stats.sql
+
+-- gravity_memory_stats(p_user_id): how many memories there are, of what kind, how fast they grow, and how full cache and queue are.
+--
+-- For one user, or for everybody with NULL (the default). Returns rows (category, name, value):
+--   total      memories, with embedding, identity anchors, users (of everybody only), arcs, arc members, sessions, patterns
+--   growth     memories created within the last day, 7 days, 30 days
+--   tag, emotion, temporal_type   memories by each value, a memory under each of its tags; name is NULL for those that have none
+--   arc_stage  arcs by stage
+--   cache      entries; expired, which are older than cache_retention; hits, the sum of accessed_count
+--   derived    digests, postings, gaps (users of whom recall reads all memories), gaps of everyone (1 while that is noted of all)
+--   feed       events that memory_events holds
+--   notifications   queue usage and queue limit, shares from 0 to 1; the same for every user
+--   not counted     a table that is missing or that the caller may not read; value is NULL
+-- Runs with the caller's rights, and counts what the caller may SELECT: under row security, the caller's own rows. For everybody it
+-- reads gravity_map once from end to end, an index on user_id once, and the smaller tables, memory_digests and memory_events once each, with
+-- parallel workers where the server has them: some seconds for millions of memories. For one user it reads that user's rows.
+-- Errors: 55000 when gravity_map does not exist.
+CREATE OR REPLACE FUNCTION @extschema@.gravity_memory_stats(p_user_id text DEFAULT NULL)
+RETURNS TABLE (category text, name text, value numeric)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $gravity_memory_stats$
+DECLARE
+    v_table_name text;
+    v_is_table boolean;
+BEGIN
+    IF to_regclass(@extschema@._gravity_memory_qualified_name('gravity_map')) IS NULL THEN
+        RAISE EXCEPTION 'the table gravity_map does not exist'
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'Run SELECT * FROM @extschema@.gravity_memory_setup() first.';
+    END IF;
+    FOREACH v_table_name IN ARRAY ARRAY['gravity_map', 'memory_arcs', 'memory_arc_associations', 'consciousness_cache',
+                                        'active_sessions', 'pattern_matrix', 'memory_digests', 'memory_events', 'memory_recall_gaps'] LOOP
+        -- Not a view, whose code would run with the caller's rights.
+        SELECT bool_and(c.relkind IN ('r', 'p')) INTO v_is_table
+        FROM pg_class AS c
+        WHERE c.oid = to_regclass(@extschema@._gravity_memory_qualified_name(v_table_name))
+           -- Whose a link is, is read from its arc.
+           OR (v_table_name = 'memory_arc_associations'
+               AND c.oid = to_regclass(@extschema@._gravity_memory_qualified_name('memory_arcs')));
+        IF v_is_table IS NOT TRUE THEN
+            RETURN QUERY SELECT 'not counted', v_table_name, NULL::numeric;
+            CONTINUE;
+        END IF;
+        BEGIN
+            RETURN QUERY SELECT c.category, c.name, c.value
+                         FROM @extschema@._gravity_memory_table_counts(v_table_name, p_user_id) AS c;
+        EXCEPTION WHEN insufficient_privilege OR undefined_table OR undefined_column THEN
+            RETURN QUERY SELECT 'not counted', v_table_name, NULL::numeric;
+        END;
+    END LOOP;
+    RETURN QUERY
+    SELECT 'notifications', v.name, v.value
+    FROM (VALUES ('queue usage', pg_notification_queue_usage()::numeric),
+                 ('queue limit', (@extschema@._gravity_memory_effective_settings() ->> 'notify_queue_limit')::numeric)) AS v (name, value);
+END
+$gravity_memory_stats$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_stats(text) IS
+    'Counts of memories, arcs, cache and derived rows, of one user or of everybody, as far as the caller may read them.';
+
+-- sql/monitoring/_gravity_memory_setting_findings.sql
+
+-- _gravity_memory_setting_findings(): settings that are unknown, impossible or contradict each other, for gravity_memory_check().
+--
+-- gravity_memory_set() refuses the first two; they come from a dump of another version, or from a direct write to the table.
+-- Settings are compared with each other only when all of them are possible.
+CREATE OR REPLACE FUNCTION @extschema@._gravity_memory_setting_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
+AS $_gravity_memory_setting_findings$
+DECLARE
+    v_set CONSTANT text := 'SELECT ' || @extschema@._gravity_memory_qualified_name('gravity_memory_set');
+    v_reset CONSTANT text := 'SELECT ' || @extschema@._gravity_memory_qualified_name('gravity_memory_reset');
+    v_override record;
+    v_is_possible boolean := true;
+    v_settings jsonb;
+    v_lists integer;
+BEGIN
+    IF to_regclass(@extschema@._gravity_memory_qualified_name('gravity_memory_settings')) IS NULL THEN
+        RETURN;
+    END IF;
+    FOR v_override IN
+        SELECT s.name, s.value, d.name IS NOT NULL AS is_known
+        FROM @extschema@.gravity_memory_settings AS s
+        LEFT JOIN @extschema@._gravity_memory_setting_definitions() AS d ON d.name = s.name
+        ORDER BY s.name
+    LOOP
+        IF NOT v_override.is_known THEN
+            RETURN QUERY SELECT 'warning', 'unknown_setting', v_override.name,
+                format('There is no such setting in this version; the value %L does nothing.', left(v_override.value, 200)),
+                format('DELETE FROM %s WHERE name = %L', @extschema@._gravity_memory_qualified_name('gravity_memory_settings'),
+                    v_override.name);
+            CONTINUE;
+        END IF;
+        BEGIN
+            PERFORM @extschema@._gravity_memory_checked_setting(v_override.name, v_override.value);
+        EXCEPTION WHEN invalid_parameter_value THEN
+            v_is_possible := false;
+            RETURN QUERY SELECT 'error', 'invalid_setting', v_override.name, SQLERRM, v_reset || format('(%L)', v_override.name);
+        END;
+    END LOOP;
+    IF NOT v_is_possible THEN
+        RETURN;
+    END IF;
+
+    v_settings := @extschema@._gravity_memory_effective_settings();
+    -- The fewest lists that an index has, or will have: more than these cannot be searched.
+    SELECT min(COALESCE((SELECT o.option_value::integer FROM pg_options_to_table(c.reloptions) AS o
+           WHERE o.option_name = 'lists'), 100))
+    INTO v_lists
+    FROM pg_index AS i
+    JOIN pg_class AS c ON c.oid = i.indexrelid
+    JOIN pg_am AS a ON a.oid = c.relam AND a.amname = 'ivfflat'
+    WHERE i.indrelid = to_regclass(@extschema@._gravity_memory_qualified_name('gravity_map'));
+    v_lists := COALESCE(NULLIF((v_settings ->> 'embedding_lists')::integer, 0), v_lists);
+
+    RETURN QUERY
+    SELECT f.severity, f.finding, f.object, f.problem, f.remedy
+    FROM (VALUES
+        ('warning', 'contradicting_settings', 'arc_active_members, arc_mature_members',
+         'An arc is mature, and takes no more members, before it has enough of them to be active.',
+         v_set || format('(%L, %L)', 'arc_active_members', v_settings ->> 'arc_mature_members'),
+         (v_settings ->> 'arc_active_members')::integer > (v_settings ->> 'arc_mature_members')::integer),
+        ('warning', 'contradicting_settings', 'arc_min_memories, arc_mature_members',
+         'An arc is mature, and takes no more members, before the cluster that starts it is in it.',
+         v_set || format('(%L, %L)', 'arc_mature_members', v_settings ->> 'arc_min_memories'),
+         (v_settings ->> 'arc_mature_members')::integer < (v_settings ->> 'arc_min_memories')::integer),
+        ('warning', 'contradicting_settings', 'arc_window, arc_dormant_after',
+         'An arc becomes dormant while memories still come within its window.',
+         v_set || format('(%L, %L)', 'arc_dormant_after', v_settings ->> 'arc_window'),
+         (v_settings ->> 'arc_dormant_after')::interval < (v_settings ->> 'arc_window')::interval),
+        ('warning', 'contradicting_settings', 'embedding_probes, embedding_lists',
+         format('gravity_memory_search_all() is to search %s lists of %s: all memories, and the index for nothing.',
+                v_settings ->> 'embedding_probes', v_lists),
+         v_reset || format('(%L)', 'embedding_probes'),
+         v_settings ->> 'embedding_index' = 'ivfflat' AND (v_settings ->> 'embedding_probes')::integer > v_lists),
+        ('warning', 'threshold_below_index', 'arc_gravity_threshold',
+         'The index idx_gravity_map_arc_cluster holds memories from gravity 0.8 on: below that, arcs cost more with every memory.',
+         v_reset || format('(%L)', 'arc_gravity_threshold'),
+         (v_settings ->> 'arc_gravity_threshold')::numeric < 0.8),
+        ('warning', 'broadcast_unavailable', 'broadcast',
+         'New memories are to be broadcast, and there is no realtime.send(jsonb, text, text, boolean) here: every insert warns.',
+         v_reset || format('(%L)', 'broadcast'),
+         v_settings ->> 'broadcast' = 'on' AND to_regprocedure('realtime.send(jsonb, text, text, boolean)') IS NULL)
+    ) AS f (severity, finding, object, problem, remedy, applies)
+    WHERE f.applies;
+END
+$_gravity_memory_setting_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_setting_findings() IS
+    'Findings of gravity_memory_check() about settings.';
+
 -- sql/setup/bind_vector_schema.sql
 
 -- Writes the name of pgvector's schema into the functions above, before anything calls them; also while a dump is being restored.

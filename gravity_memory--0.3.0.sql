@@ -6526,6 +6526,10 @@ BEGIN
             FROM (SELECT count(*)::numeric AS digests, COALESCE(sum(cardinality(d.term_keys)), 0)::numeric AS postings
                   FROM @extschema@.memory_digests AS d WHERE p_user_id IS NULL OR d.user_id = p_user_id) AS t
             CROSS JOIN LATERAL (VALUES ('digests', t.digests), ('postings', t.postings)) AS v (name, value);
+        WHEN 'memory_events' THEN
+            RETURN QUERY
+            SELECT 'feed', 'events', count(*)::numeric
+            FROM @extschema@.memory_events AS e WHERE p_user_id IS NULL OR e.user_id = p_user_id;
         WHEN 'memory_recall_gaps' THEN
             RETURN QUERY
             SELECT 'derived', v.name, v.value
@@ -6552,10 +6556,11 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_table_counts(text, text) IS
 --   arc_stage  arcs by stage
 --   cache      entries; expired, which are older than cache_retention; hits, the sum of accessed_count
 --   derived    digests, postings, gaps (users of whom recall reads all memories), gaps of everyone (1 while that is noted of all)
+--   feed       events that memory_events holds
 --   notifications   queue usage and queue limit, shares from 0 to 1; the same for every user
 --   not counted     a table that is missing or that the caller may not read; value is NULL
 -- Runs with the caller's rights, and counts what the caller may SELECT: under row security, the caller's own rows. For everybody it
--- reads gravity_map once from end to end, an index on user_id once, and the smaller tables and memory_digests once each, with
+-- reads gravity_map once from end to end, an index on user_id once, and the smaller tables, memory_digests and memory_events once each, with
 -- parallel workers where the server has them: some seconds for millions of memories. For one user it reads that user's rows.
 -- Errors: 55000 when gravity_map does not exist.
 CREATE FUNCTION @extschema@.gravity_memory_stats(p_user_id text DEFAULT NULL)
@@ -6575,7 +6580,7 @@ BEGIN
                   HINT = 'Run SELECT * FROM @extschema@.gravity_memory_setup() first.';
     END IF;
     FOREACH v_table_name IN ARRAY ARRAY['gravity_map', 'memory_arcs', 'memory_arc_associations', 'consciousness_cache',
-                                        'active_sessions', 'pattern_matrix', 'memory_digests', 'memory_recall_gaps'] LOOP
+                                        'active_sessions', 'pattern_matrix', 'memory_digests', 'memory_events', 'memory_recall_gaps'] LOOP
         -- Not a view, whose code would run with the caller's rights.
         SELECT bool_and(c.relkind IN ('r', 'p')) INTO v_is_table
         FROM pg_class AS c
@@ -7391,7 +7396,11 @@ BEGIN
         ('warning', 'threshold_below_index', 'arc_gravity_threshold',
          'The index idx_gravity_map_arc_cluster holds memories from gravity 0.8 on: below that, arcs cost more with every memory.',
          v_reset || format('(%L)', 'arc_gravity_threshold'),
-         (v_settings ->> 'arc_gravity_threshold')::numeric < 0.8)
+         (v_settings ->> 'arc_gravity_threshold')::numeric < 0.8),
+        ('warning', 'broadcast_unavailable', 'broadcast',
+         'New memories are to be broadcast, and there is no realtime.send(jsonb, text, text, boolean) here: every insert warns.',
+         v_reset || format('(%L)', 'broadcast'),
+         v_settings ->> 'broadcast' = 'on' AND to_regprocedure('realtime.send(jsonb, text, text, boolean)') IS NULL)
     ) AS f (severity, finding, object, problem, remedy, applies)
     WHERE f.applies;
 END

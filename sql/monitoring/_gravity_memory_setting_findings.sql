@@ -80,7 +80,11 @@ BEGIN
         ('warning', 'threshold_below_index', 'arc_gravity_threshold',
          'The index idx_gravity_map_arc_cluster holds memories from gravity 0.8 on: below that, arcs cost more with every memory.',
          v_reset || format('(%L)', 'arc_gravity_threshold'),
-         (v_settings ->> 'arc_gravity_threshold')::numeric < 0.8)
+         (v_settings ->> 'arc_gravity_threshold')::numeric < 0.8),
+        ('warning', 'broadcast_unavailable', 'broadcast',
+         'New memories are to be broadcast, and there is no realtime.send(jsonb, text, text, boolean) here: every insert warns.',
+         v_reset || format('(%L)', 'broadcast'),
+         v_settings ->> 'broadcast' = 'on' AND to_regprocedure('realtime.send(jsonb, text, text, boolean)') IS NULL)
     ) AS f (severity, finding, object, problem, remedy, applies)
     WHERE f.applies;
 END

@@ -93,6 +93,10 @@ BEGIN
             FROM (SELECT count(*)::numeric AS digests, COALESCE(sum(cardinality(d.term_keys)), 0)::numeric AS postings
                   FROM @extschema@.memory_digests AS d WHERE p_user_id IS NULL OR d.user_id = p_user_id) AS t
             CROSS JOIN LATERAL (VALUES ('digests', t.digests), ('postings', t.postings)) AS v (name, value);
+        WHEN 'memory_events' THEN
+            RETURN QUERY
+            SELECT 'feed', 'events', count(*)::numeric
+            FROM @extschema@.memory_events AS e WHERE p_user_id IS NULL OR e.user_id = p_user_id;
         WHEN 'memory_recall_gaps' THEN
             RETURN QUERY
             SELECT 'derived', v.name, v.value

@@ -7,10 +7,11 @@
 --   arc_stage  arcs by stage
 --   cache      entries; expired, which are older than cache_retention; hits, the sum of accessed_count
 --   derived    digests, postings, gaps (users of whom recall reads all memories), gaps of everyone (1 while that is noted of all)
+--   feed       events that memory_events holds
 --   notifications   queue usage and queue limit, shares from 0 to 1; the same for every user
 --   not counted     a table that is missing or that the caller may not read; value is NULL
 -- Runs with the caller's rights, and counts what the caller may SELECT: under row security, the caller's own rows. For everybody it
--- reads gravity_map once from end to end, an index on user_id once, and the smaller tables and memory_digests once each, with
+-- reads gravity_map once from end to end, an index on user_id once, and the smaller tables, memory_digests and memory_events once each, with
 -- parallel workers where the server has them: some seconds for millions of memories. For one user it reads that user's rows.
 -- Errors: 55000 when gravity_map does not exist.
 CREATE FUNCTION @extschema@.gravity_memory_stats(p_user_id text DEFAULT NULL)
@@ -30,7 +31,7 @@ BEGIN
                   HINT = 'Run SELECT * FROM @extschema@.gravity_memory_setup() first.';
     END IF;
     FOREACH v_table_name IN ARRAY ARRAY['gravity_map', 'memory_arcs', 'memory_arc_associations', 'consciousness_cache',
-                                        'active_sessions', 'pattern_matrix', 'memory_digests', 'memory_recall_gaps'] LOOP
+                                        'active_sessions', 'pattern_matrix', 'memory_digests', 'memory_events', 'memory_recall_gaps'] LOOP
         -- Not a view, whose code would run with the caller's rights.
         SELECT bool_and(c.relkind IN ('r', 'p')) INTO v_is_table
         FROM pg_class AS c

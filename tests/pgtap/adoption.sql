@@ -71,7 +71,7 @@ SELECT is_empty('SELECT * FROM pgtap_adopted.gravity_memory_setup()', 'a second 
 SELECT bag_eq(
     $$SELECT c.relname::text FROM pg_class AS c WHERE c.relnamespace = 'pgtap_adopted'::regnamespace AND c.relkind = 'r'$$,
     ARRAY['gravity_map', 'memory_arcs', 'memory_arc_associations', 'consciousness_cache', 'active_sessions', 'pattern_matrix', 'memory_arc_locks',
-          'gravity_memory_settings', 'memory_digests', 'memory_postings', 'memory_recall_gaps', 'unrelated'],
+          'gravity_memory_settings', 'memory_digests', 'memory_postings', 'memory_recall_gaps', 'memory_events', 'unrelated'],
     'missing tables are created beside the adopted ones');
 SELECT bag_eq(
     $$SELECT c.conname::text FROM pg_constraint AS c WHERE c.conrelid = 'pgtap_adopted.gravity_map'::regclass AND c.contype IN ('c', 'p')$$,
@@ -94,7 +94,8 @@ SELECT is_empty('SELECT * FROM pgtap_adopted.gravity_memory_index_ddl()', 'all o
 SELECT triggers_are('pgtap_adopted', 'gravity_map',
     ARRAY['trigger_auto_tag_high_gravity', 'trigger_arc_building', 'trigger_arc_building_on_update', 'trigger_arc_building_on_delete',
           'trigger_notify_memory_created', 'trigger_notify_memory_updated', 'trigger_keep_derived', 'trigger_keep_derived_on_update',
-          'trigger_keep_derived_on_delete', 'trigger_keep_derived_on_truncate'], 'and all triggers');
+          'trigger_keep_derived_on_delete', 'trigger_keep_derived_on_truncate', 'trigger_publish_memories', 'trigger_publish_memories_on_update',
+          'trigger_publish_memories_on_delete', 'trigger_break_feed_on_truncate'], 'and all triggers');
 SELECT is((SELECT count(*) FROM pgtap_adopted.memory_digests), 100::bigint, 'what recall reads is derived from the adopted memories');
 SELECT is((SELECT array_agg(r.content) FROM pgtap_adopted.recall_memories('user 1', 'remembering 7') AS r WHERE r.bm25 > 1), '{"I remember 7"}'::text[],
           'so they are found');

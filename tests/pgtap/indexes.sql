@@ -32,7 +32,7 @@ SELECT bag_eq(
     'SELECT c.index_name FROM gravity_memory_index_catalogue() AS c WHERE NOT c.in_spec',
     ARRAY['idx_gravity_map_user_significant', 'idx_gravity_map_user_thread', 'idx_gravity_map_user_gravity',
           'idx_gravity_map_arc_cluster', 'idx_gravity_map_session_turns', 'idx_memory_digests_length', 'idx_memory_arcs_open_automatic',
-          'idx_consciousness_cache_lookup', 'idx_consciousness_cache_created_at'],
+          'idx_consciousness_cache_lookup', 'idx_consciousness_cache_created_at', 'idx_memory_events_xid'],
     'and those that the application''s other queries need');
 SELECT is_empty($$SELECT c.index_name FROM gravity_memory_index_catalogue() AS c WHERE c.serves !~ ('^SELECT .* FROM ' || c.table_name || '\M')$$,
                 'each entry names a query on its table that the index serves');
@@ -108,7 +108,7 @@ SELECT bag_eq(
     'all indexes are as the catalogue defines them');
 DROP SCHEMA pgtap_catalogue CASCADE;
 SELECT is((SELECT count(*) FROM pg_indexes AS i JOIN gravity_memory_index_catalogue() AS c ON c.index_name = i.indexname
-           WHERE quote_ident(i.schemaname) = :'extension_schema' AND i.indexdef NOT LIKE '% CONCURRENTLY %'), 31::bigint,
+           WHERE quote_ident(i.schemaname) = :'extension_schema' AND i.indexdef NOT LIKE '% CONCURRENTLY %'), 32::bigint,
           'pg_indexes lists all of them');
 SELECT is(
     (SELECT replace(i.indexdef, format(' ON %s.', :'extension_schema'), ' ON ') FROM pg_indexes AS i

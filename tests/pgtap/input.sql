@@ -1,7 +1,7 @@
 -- Input: whatever an application writes, and whatever was broken by hand, the memory is stored as it came or refused in plain words.
 BEGIN;
 \ir support/session.psql
-SELECT plan(128);
+SELECT plan(136);
 
 -- Texts. Every text column takes every text, and gives it back.
 

@@ -5,7 +5,7 @@
 BEGIN;
 \ir support/session.psql
 \ir support/vectors.psql
-SELECT plan(83);
+SELECT plan(84);
 SELECT count(*) AS ignored FROM gravity_memory_setup() \gset
 SELECT n.nspname AS extension_schema FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'gravity_memory' \gset
 SELECT pg_temp.new_role('gravity_memory_pgtap_owner') AS ignored \gset
@@ -92,7 +92,7 @@ SELECT count(*) AS ignored FROM gravity_memory_setup() \gset
 
 SELECT is(pg_temp.provoke('DROP TRIGGER trigger_notify_memory_created ON gravity_map'), 'error missing_trigger: trigger_notify_memory_created on gravity_map',
           'a missing trigger is found and made');
-SELECT is(pg_temp.provoke('ALTER TABLE memory_arcs DISABLE TRIGGER ALL; ALTER TABLE gravity_map ENABLE REPLICA TRIGGER trigger_arc_building;
+SELECT is(pg_temp.provoke('ALTER TABLE memory_arcs DISABLE TRIGGER trigger_notify_arc_created; ALTER TABLE gravity_map ENABLE REPLICA TRIGGER trigger_arc_building;
                            ALTER TABLE gravity_map ENABLE ALWAYS TRIGGER trigger_notify_memory_created'),
           'error disabled_trigger: trigger_arc_building on gravity_map | error disabled_trigger: trigger_notify_arc_created on memory_arcs',
           'one that is off for ordinary sessions is switched on, one that is always on is none');
@@ -190,6 +190,9 @@ SELECT is(pg_temp.provoke($$INSERT INTO gravity_memory_settings VALUES ('text_se
 SELECT is(pg_temp.provoke($$INSERT INTO gravity_memory_settings VALUES ('embedding_index_min_rows', 'many'), ('cache_retention', 'x')$$),
           'error invalid_setting: cache_retention | error invalid_setting: embedding_index_min_rows | notice not_checked: index findings | notice not_checked: table findings | notice not_checked: vector_index findings',
           'also where other looks stop at it: they say so');
+SELECT is(pg_temp.provoke($$SELECT gravity_memory_set('broadcast', 'on')$$),
+          CASE WHEN to_regprocedure('realtime.send(jsonb, text, text, boolean)') IS NULL THEN 'warning broadcast_unavailable: broadcast' ELSE '' END,
+          'broadcasts that nothing sends are found');
 SELECT is(pg_temp.provoke($$SELECT gravity_memory_set('arc_active_members', '21')$$), 'warning contradicting_settings: arc_active_members, arc_mature_members',
           'settings that contradict each other are found: stages in the wrong order');
 SELECT gravity_memory_reset('arc_active_members') IS NULL AS ignored \gset
@@ -221,7 +224,7 @@ SELECT is((SELECT array_agg(DISTINCT a) FROM unnest(pg_temp.answer_as('gravity_m
           '{not_checked: derived findings}', 'a role without privileges is told what it may not look at, and all else');
 SELECT is((pg_temp.error_of_as('gravity_memory_pgtap "reader" % 💧', 'SELECT * FROM gravity_memory_index_usage()')).message, NULL, 'it may look at the use of indexes');
 SELECT is(pg_temp.answer_as('gravity_memory_pgtap "reader" % 💧', 'SELECT s.name FROM gravity_memory_stats() AS s WHERE s.category = ''not counted'' AND s.value IS NULL'),
-          '{gravity_map,memory_arcs,memory_arc_associations,consciousness_cache,active_sessions,pattern_matrix,memory_digests,memory_recall_gaps}',
+          '{gravity_map,memory_arcs,memory_arc_associations,consciousness_cache,active_sessions,pattern_matrix,memory_digests,memory_events,memory_recall_gaps}',
           'and is told of every table that it may not read');
 
 -- Counts.

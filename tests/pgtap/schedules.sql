@@ -1,4 +1,4 @@
--- Schedules: the jobs cleanup-cache, evolve-arcs and train-vector-indexes in pg_cron, and what happens where pg_cron is not.
+-- Schedules: the jobs cleanup-cache, cleanup-events, evolve-arcs and train-vector-indexes in pg_cron, and what happens where pg_cron is not.
 --
 -- pg_cron works in one database of a server, the one that cron.database_name names. Where that is this one, the tests below look
 -- at its jobs; elsewhere they prove that nothing needs it.
@@ -7,19 +7,20 @@ BEGIN;
 SELECT current_setting('cron.database_name', true) IS NOT DISTINCT FROM current_database()
        AND EXISTS (SELECT FROM pg_available_extensions AS a WHERE a.name = 'pg_cron') AS has_pg_cron \gset
 \if :has_pg_cron
-    SELECT plan(14 + 30);
+    SELECT plan(15 + 30);
 \else
-    SELECT plan(14 + 10);
+    SELECT plan(15 + 10);
 \endif
 SELECT quote_ident(n.nspname) AS extension_schema FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'gravity_memory' \gset
 
 -- Everywhere: what the jobs are.
 
 SELECT bag_eq('SELECT j.job_name, j.schedule, j.command FROM _gravity_memory_job_catalogue() AS j',
-    format($$VALUES ('cleanup-cache', '0 * * * *', 'SELECT %1$s.cleanup_old_cache()'), ('evolve-arcs', '15 * * * *', 'SELECT %1$s.gravity_memory_evolve_arcs()'),
+    format($$VALUES ('cleanup-cache', '0 * * * *', 'SELECT %1$s.cleanup_old_cache()'),
+                    ('cleanup-events', '30 * * * *', 'SELECT %1$s.gravity_memory_cleanup_events()'), ('evolve-arcs', '15 * * * *', 'SELECT %1$s.gravity_memory_evolve_arcs()'),
                     ('train-vector-indexes', '*/10 * * * *', 'SELECT %1$s.gravity_memory_train_vector_indexes()')$$,
            :'extension_schema'),
-    'cleanup-cache runs hourly, as in the specification, evolve-arcs too, and train-vector-indexes every ten minutes');
+    'cleanup-cache runs hourly, as in the specification, cleanup-events and evolve-arcs too, and train-vector-indexes every ten minutes');
 CREATE FUNCTION pg_temp.ran(p_command text) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog
 AS $ran$
@@ -64,22 +65,22 @@ SELECT gravity_memory_reset('arc_evolution_schedule') IS NULL AS ignored \gset
         SELECT format('%s|%s|%s|%s', j.jobname, j.schedule, replace(j.command, e.extnamespace::regnamespace || '.', ''), j.active)
         FROM cron.job AS j CROSS JOIN pg_extension AS e
         WHERE e.extname = 'gravity_memory' AND j.database = current_database()
-          AND j.jobname IN ('cleanup-cache', 'evolve-arcs', 'train-vector-indexes', 'train-vector-index-step') ORDER BY j.jobname
+          AND j.jobname IN ('cleanup-cache', 'cleanup-events', 'evolve-arcs', 'train-vector-indexes', 'train-vector-index-step') ORDER BY j.jobname
     $jobs$;
     SELECT cron.schedule('pgtap own', '1 1 1 1 *', 'SELECT 1') AS ignored \gset
 
     SELECT is_empty('SELECT * FROM pg_temp.jobs()', 'before, no job of ours is there');
-    SELECT results_eq('SELECT j FROM gravity_memory_schedule_jobs() AS j ORDER BY j', ARRAY['cleanup-cache', 'evolve-arcs', 'train-vector-indexes'],
+    SELECT results_eq('SELECT j FROM gravity_memory_schedule_jobs() AS j ORDER BY j', ARRAY['cleanup-cache', 'cleanup-events', 'evolve-arcs', 'train-vector-indexes'],
         'scheduling returns the jobs it made');
     SELECT results_eq('SELECT * FROM pg_temp.jobs()',
-        ARRAY['cleanup-cache|0 * * * *|SELECT cleanup_old_cache()|t', 'evolve-arcs|15 * * * *|SELECT gravity_memory_evolve_arcs()|t',
+        ARRAY['cleanup-cache|0 * * * *|SELECT cleanup_old_cache()|t', 'cleanup-events|30 * * * *|SELECT gravity_memory_cleanup_events()|t', 'evolve-arcs|15 * * * *|SELECT gravity_memory_evolve_arcs()|t',
               'train-vector-indexes|*/10 * * * *|SELECT gravity_memory_train_vector_indexes()|t'], 'and they are in pg_cron');
     SELECT is_empty('SELECT * FROM gravity_memory_schedule_jobs()', 'a second call changes nothing');
-    SELECT is((SELECT count(*) FROM pg_temp.jobs()), 3::bigint, 'and doubles nothing');
+    SELECT is((SELECT count(*) FROM pg_temp.jobs()), 4::bigint, 'and doubles nothing');
     SELECT is_empty('SELECT * FROM gravity_memory_setup()', 'nor does setup');
     SELECT gravity_memory_set('cache_cleanup_schedule', '*/10 * * * *') IS NULL AS ignored \gset
     SELECT results_eq('SELECT * FROM pg_temp.jobs()',
-        ARRAY['cleanup-cache|*/10 * * * *|SELECT cleanup_old_cache()|t', 'evolve-arcs|15 * * * *|SELECT gravity_memory_evolve_arcs()|t',
+        ARRAY['cleanup-cache|*/10 * * * *|SELECT cleanup_old_cache()|t', 'cleanup-events|30 * * * *|SELECT gravity_memory_cleanup_events()|t', 'evolve-arcs|15 * * * *|SELECT gravity_memory_evolve_arcs()|t',
               'train-vector-indexes|*/10 * * * *|SELECT gravity_memory_train_vector_indexes()|t'],
         'a changed setting changes its job at once');
     SELECT gravity_memory_reset('cache_cleanup_schedule') IS NULL AS ignored \gset
@@ -90,18 +91,18 @@ SELECT gravity_memory_reset('arc_evolution_schedule') IS NULL AS ignored \gset
     SELECT count(*) AS ignored FROM cron.unschedule('evolve-arcs') \gset
     SELECT results_eq('SELECT action, object FROM gravity_memory_setup()', $$VALUES ('schedule job', 'evolve-arcs')$$, 'setup schedules a job that is missing');
     SELECT results_eq($$SELECT action, object FROM gravity_memory_teardown() WHERE action = 'unschedule job'$$,
-        $$VALUES ('unschedule job', 'cleanup-cache'), ('unschedule job', 'evolve-arcs'), ('unschedule job', 'train-vector-indexes')$$,
+        $$VALUES ('unschedule job', 'cleanup-cache'), ('unschedule job', 'cleanup-events'), ('unschedule job', 'evolve-arcs'), ('unschedule job', 'train-vector-indexes')$$,
         'teardown removes the jobs');
     SELECT is_empty('SELECT * FROM pg_temp.jobs()', 'and they are gone');
     SELECT is_empty('SELECT * FROM gravity_memory_unschedule_jobs()', 'unscheduling again finds nothing');
     SELECT is((SELECT count(*) FROM cron.job AS j WHERE j.jobname = 'pgtap own'), 1::bigint, 'jobs of others stay');
     SELECT results_eq($$SELECT object FROM gravity_memory_setup() WHERE action = 'schedule job' ORDER BY object$$,
-        ARRAY['cleanup-cache', 'evolve-arcs', 'train-vector-indexes'],
+        ARRAY['cleanup-cache', 'cleanup-events', 'evolve-arcs', 'train-vector-indexes'],
         'setup after a teardown brings them back');
     SELECT cron.schedule('cleanup-cache', '0 0 * * *', 'SELECT 1') AS ignored \gset
-    SELECT results_eq('SELECT * FROM gravity_memory_unschedule_jobs()', ARRAY['evolve-arcs', 'train-vector-indexes'], 'a job that only shares our name is not ours');
+    SELECT results_eq('SELECT * FROM gravity_memory_unschedule_jobs()', ARRAY['cleanup-events', 'evolve-arcs', 'train-vector-indexes'], 'a job that only shares our name is not ours');
     SELECT is((SELECT j.command FROM cron.job AS j WHERE j.jobname = 'cleanup-cache' AND j.database = current_database()), 'SELECT 1', 'and stays');
-    SELECT results_eq('SELECT * FROM gravity_memory_schedule_jobs()', ARRAY['evolve-arcs', 'train-vector-indexes'], 'scheduling does not take its name from it');
+    SELECT results_eq('SELECT * FROM gravity_memory_schedule_jobs()', ARRAY['cleanup-events', 'evolve-arcs', 'train-vector-indexes'], 'scheduling does not take its name from it');
     SELECT is((SELECT j.command FROM cron.job AS j WHERE j.jobname = 'cleanup-cache' AND j.database = current_database()), 'SELECT 1', 'nor change it');
     SELECT count(*) AS ignored FROM gravity_memory_unschedule_jobs() \gset
     SELECT count(*) AS ignored FROM cron.unschedule('cleanup-cache') \gset

@@ -144,8 +144,8 @@ SELECT is_empty('SELECT * FROM gravity_memory_setup()', 'after that there is not
 -- Derived tables.
 
 SELECT is_empty($$SELECT c.oid::regclass FROM pg_class AS c JOIN _gravity_memory_table_catalogue() AS t ON c.oid = to_regclass(quote_ident(t.table_name))
-                  WHERE t.is_derived <> c.relrowsecurity OR c.relforcerowsecurity OR c.relacl IS NOT NULL AND t.is_derived$$,
-                'the derived tables, and they alone, are closed by row security, and granted to nobody');
+                  WHERE t.is_closed <> c.relrowsecurity OR c.relforcerowsecurity OR c.relacl IS NOT NULL AND t.is_closed$$,
+                'the derived tables and the feed, and they alone, are closed by row security, and granted to nobody');
 SELECT is_empty($$SELECT p.polname FROM pg_policy AS p JOIN _gravity_memory_table_catalogue() AS t ON p.polrelid = to_regclass(quote_ident(t.table_name))$$,
                 'without a policy');
 SELECT is((SELECT count(*) FROM pg_class AS c WHERE c.oid IN ('memory_digests'::regclass, 'memory_postings'::regclass)
@@ -233,8 +233,10 @@ BEGIN
 END
 $own$;
 SELECT results_eq('SELECT action, object FROM gravity_memory_setup()',
-    $$VALUES ('change owner', '_gravity_memory_keep_arc_totals'), ('change owner', '_gravity_memory_keep_derived'),
+    $$VALUES ('change owner', '_gravity_memory_break_feed_on_truncate'), ('change owner', '_gravity_memory_keep_arc_totals'),
+             ('change owner', '_gravity_memory_keep_derived'),
              ('change owner', '_gravity_memory_matching_postings'), ('change owner', '_gravity_memory_nearest_signatures'),
+             ('change owner', '_gravity_memory_publish_arcs'), ('change owner', '_gravity_memory_publish_memories'),
              ('change owner', '_gravity_memory_settle_at_commit'), ('change owner', 'trigger_arc_building')$$,
     'when the tables change hands, setup hands over the SECURITY DEFINER functions, which need no more power than that');
 SELECT is_empty(
@@ -261,7 +263,7 @@ SELECT results_eq(
       JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
       LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
       WHERE c.relnamespace = '"Übung 1"'::regnamespace AND c.relkind = 'r'
-        AND c.relname NOT IN ('memory_arc_locks', 'gravity_memory_settings', 'memory_digests', 'memory_postings', 'memory_recall_gaps')
+        AND c.relname NOT IN ('memory_arc_locks', 'gravity_memory_settings', 'memory_digests', 'memory_postings', 'memory_recall_gaps', 'memory_events')
       ORDER BY c.relname, a.attnum$$,
     $$SELECT v.c COLLATE "C" FROM (VALUES
         ('active_sessions.session_id text NOT NULL'),
@@ -408,7 +410,7 @@ SELECT is_empty($$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'pg
 SELECT is_empty('SELECT * FROM pgtap_restored.gravity_memory_index_ddl()', 'no index is missing from tables that are not there');
 SELECT is_empty('SELECT * FROM pgtap_restored.gravity_memory_teardown()', 'teardown has nothing to do and does it');
 SELECT is(e.state, '55000', 'a setting cannot be stored yet') FROM pg_temp.error_of($$SELECT pgtap_restored.gravity_memory_set('notify', 'off')$$) AS e;
-SELECT is((SELECT count(*) FROM pgtap_restored.gravity_memory_setup() WHERE action = 'create table'), 11::bigint, 'setup makes everything afterwards');
+SELECT is((SELECT count(*) FROM pgtap_restored.gravity_memory_setup() WHERE action = 'create table'), 12::bigint, 'setup makes everything afterwards');
 SELECT is_empty('SELECT * FROM pgtap_restored.gravity_memory_setup()', 'and needs no third call');
 
 SELECT * FROM finish();

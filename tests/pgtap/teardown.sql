@@ -38,12 +38,17 @@ SELECT matches((pg_temp.error_of('DROP EXTENSION gravity_memory')).detail, 'trig
 SELECT results_eq(
     $$SELECT action, object FROM gravity_memory_teardown() WHERE action <> 'unschedule job'$$,
     $$VALUES ('drop trigger', 'trigger_arc_building'), ('drop trigger', 'trigger_arc_building_on_delete'), ('drop trigger', 'trigger_arc_building_on_update'),
-             ('drop trigger', 'trigger_auto_tag_high_gravity'), ('drop trigger', 'trigger_keep_derived'),
+             ('drop trigger', 'trigger_auto_tag_high_gravity'), ('drop trigger', 'trigger_break_feed_on_truncate'), ('drop trigger', 'trigger_keep_derived'),
              ('drop trigger', 'trigger_keep_derived_on_delete'), ('drop trigger', 'trigger_keep_derived_on_truncate'),
              ('drop trigger', 'trigger_keep_derived_on_update'), ('drop trigger', 'trigger_notify_memory_created'),
-             ('drop trigger', 'trigger_notify_memory_updated'), ('drop trigger', 'trigger_arc_totals_on_delete'), ('drop trigger', 'trigger_arc_totals_on_insert'),
+             ('drop trigger', 'trigger_notify_memory_updated'), ('drop trigger', 'trigger_publish_memories'),
+             ('drop trigger', 'trigger_publish_memories_on_delete'), ('drop trigger', 'trigger_publish_memories_on_update'),
+             ('drop trigger', 'trigger_arc_totals_on_delete'), ('drop trigger', 'trigger_arc_totals_on_insert'),
              ('drop trigger', 'trigger_arc_totals_on_truncate'), ('drop trigger', 'trigger_arc_totals_on_update'),
-             ('drop trigger', 'trigger_arc_totals_at_commit'), ('drop trigger', 'trigger_notify_arc_created')$$,
+             ('drop trigger', 'trigger_arc_totals_at_commit'), ('drop trigger', 'trigger_break_feed_on_arcs_truncate'),
+             ('drop trigger', 'trigger_notify_arc_created'), ('drop trigger', 'trigger_publish_arcs'), ('drop trigger', 'trigger_publish_arcs_on_delete'),
+             ('drop trigger', 'trigger_publish_arcs_on_update'), ('drop trigger', 'trigger_break_feed_on_events_truncate'),
+             ('drop trigger', 'trigger_wake_listeners')$$,
     'teardown removes every trigger, and says so');
 SELECT is_empty('SELECT * FROM gravity_memory_teardown()', 'a second teardown finds nothing');
 SELECT is_empty(

@@ -42,8 +42,9 @@ SELECT is_empty(
 SELECT bag_eq(
     'SELECT f.name FROM extension_function AS f WHERE f.prosecdef',
     ARRAY['_gravity_memory_keep_arc_totals', '_gravity_memory_keep_derived', '_gravity_memory_matching_postings', '_gravity_memory_nearest_signatures',
-          '_gravity_memory_settle_at_commit', 'trigger_arc_building'],
-    'six functions run with their owner''s rights, and no others');
+          '_gravity_memory_settle_at_commit', 'trigger_arc_building', '_gravity_memory_publish_memories', '_gravity_memory_publish_arcs',
+          '_gravity_memory_break_feed_on_truncate'],
+    'nine functions run with their owner''s rights, and no others');
 -- A function without an ACL is everybody's.
 CREATE TEMPORARY VIEW public_function AS
 SELECT f.* FROM extension_function AS f
@@ -70,7 +71,10 @@ SELECT bag_eq(
           'auto_tag_high_gravity', 'find_similar_memories', 'get_conversation_context', 'gravity_memory_check',
           'gravity_memory_explain_recall', 'gravity_memory_index_usage', 'gravity_memory_slow_queries', 'gravity_memory_stats',
           'gravity_memory_index_catalogue', 'gravity_memory_index_ddl', 'gravity_memory_search_all', 'gravity_memory_settings',
-          'gravity_weighted_search', 'match_memories', 'notify_arc_created', 'notify_memory_created', 'recall_memories'],
+          'gravity_weighted_search', 'match_memories', 'notify_arc_created', 'notify_memory_created', 'recall_memories',
+          '_gravity_memory_check_feed', '_gravity_memory_feed_cursor', '_gravity_memory_feed_snapshot', '_gravity_memory_feed_timeline',
+          '_gravity_memory_read_cursor', '_gravity_memory_realtime_tables', '_gravity_memory_records_events', '_gravity_memory_wake_listeners',
+          'gravity_memory_changes', 'memory_changes_head', 'memory_changes_since'],
     'everybody may execute what reads, and the triggers that run as the writer');
 SELECT bag_eq(
     'SELECT f.name FROM extension_function AS f EXCEPT SELECT f.name FROM public_function AS f',
@@ -83,7 +87,10 @@ SELECT bag_eq(
           '_gravity_memory_settle_at_commit', '_gravity_memory_settle_vector_indexes', '_gravity_memory_unsettle_arcs', 'cleanup_old_cache',
           'gravity_memory_evolve_arcs', 'gravity_memory_rebuild_arcs', 'gravity_memory_rebuild_recall', 'gravity_memory_reset',
           'gravity_memory_schedule_jobs', 'gravity_memory_set', 'gravity_memory_setup', 'gravity_memory_teardown',
-          'gravity_memory_train_vector_indexes', 'gravity_memory_unschedule_jobs', 'gravity_memory_vector_index_ddl', 'trigger_arc_building'],
+          'gravity_memory_train_vector_indexes', 'gravity_memory_unschedule_jobs', 'gravity_memory_vector_index_ddl', 'trigger_arc_building',
+          '_gravity_memory_break_feed', '_gravity_memory_break_feed_on_truncate', '_gravity_memory_broadcast', '_gravity_memory_may_write_events',
+          '_gravity_memory_publish_arcs', '_gravity_memory_publish_memories', 'gravity_memory_cleanup_events', 'gravity_memory_disable_realtime',
+          'gravity_memory_enable_realtime'],
     'only who is granted it may execute what writes or administers');
 SELECT is_empty(
     $$SELECT f.name, h.name FROM public_function AS f JOIN extension_function AS h ON regexp_replace(f.prosrc, '--[^\n]*', '', 'g') ~ ('\m' || h.name || '\(')
@@ -102,8 +109,8 @@ SELECT is_empty(
 SELECT bag_eq(
     'SELECT t.table_name FROM _gravity_memory_table_catalogue() AS t WHERE to_regclass(quote_ident(t.table_name)) IS NOT NULL',
     ARRAY['gravity_map', 'memory_arcs', 'memory_arc_associations', 'consciousness_cache', 'active_sessions', 'pattern_matrix', 'memory_arc_locks',
-          'gravity_memory_settings', 'memory_digests', 'memory_postings', 'memory_recall_gaps'],
-    'the six tables of the application, the locks, the settings and what recall reads are there');
+          'gravity_memory_settings', 'memory_digests', 'memory_postings', 'memory_recall_gaps', 'memory_events'],
+    'the six tables of the application, the locks, the settings, what recall reads and the feed are there');
 SELECT is_empty(
     $$SELECT t.table_name FROM _gravity_memory_table_catalogue() AS t
       WHERE COALESCE(obj_description(to_regclass(quote_ident(t.table_name)), 'pg_class'), '') !~ '^.{20,}\.$'$$,

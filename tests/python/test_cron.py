@@ -19,10 +19,12 @@ SECONDS_SCHEDULES = (1, 5)
 """From this version on pg_cron takes schedules such as '2 seconds'."""
 
 CLEANUP = "SELECT public.cleanup_old_cache()"
+EVENTS = "SELECT public.gravity_memory_cleanup_events()"
 EVOLVE = "SELECT public.gravity_memory_evolve_arcs()"
 TRAIN = "SELECT public.gravity_memory_train_vector_indexes()"
 JOBS = [
     ("cleanup-cache", "0 * * * *", CLEANUP),
+    ("cleanup-events", "30 * * * *", EVENTS),
     ("evolve-arcs", "15 * * * *", EVOLVE),
     ("train-vector-indexes", "*/10 * * * *", TRAIN),
 ]
@@ -69,7 +71,7 @@ def test_setup_restores_a_lost_job_and_leaves_one_switched_off_on_purpose(cron_d
     cron_db.execute("SELECT cron.alter_job(jobid, active := false) FROM cron.job WHERE jobname = 'evolve-arcs'")
     done = cron_db.execute("SELECT action, object FROM gravity_memory_setup() ORDER BY object").fetchall()
     assert done == [("schedule job", "cleanup-cache")]
-    assert [name for name, _, _ in jobs(cron_db)] == ["cleanup-cache", "train-vector-indexes"], "the active ones"
+    assert [name for name, _, _ in jobs(cron_db)] == ["cleanup-cache", "cleanup-events", "train-vector-indexes"], "the active ones"
     active = cron_db.execute("SELECT active FROM cron.job WHERE jobname = 'evolve-arcs'").fetchone()
     assert active == (False,)
 

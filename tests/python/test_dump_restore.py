@@ -267,6 +267,7 @@ def test_the_database_of_pg_cron_keeps_all_jobs(server: Server, cron_db: Connect
     original, jobs = read_contents(cron_db, "public"), cron_jobs(cron_db)
     assert [job[:3] for job in jobs] == [
         ("cleanup-cache", "7 * * * *", "SELECT public.cleanup_old_cache()"),
+        ("cleanup-events", "30 * * * *", "SELECT public.gravity_memory_cleanup_events()"),
         ("evolve-arcs", "15 * * * *", "SELECT public.gravity_memory_evolve_arcs()"),
         ("somebody's report", "3 4 * * *", "SELECT 'it''s theirs'"),
         ("train-vector-indexes", "*/10 * * * *", "SELECT public.gravity_memory_train_vector_indexes()"),

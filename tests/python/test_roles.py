@@ -20,6 +20,7 @@ TABLES = [
     "memory_arc_locks",
     "memory_arcs",
     "memory_digests",
+    "memory_events",
     "memory_postings",
     "memory_recall_gaps",
     "pattern_matrix",
@@ -30,6 +31,9 @@ NOT_BUILT_YET = [("idx_gravity_map_embedding_cosine",), ("idx_gravity_map_embedd
 
 ADMINISTRATION = [
     "SELECT cleanup_old_cache()",
+    "SELECT gravity_memory_cleanup_events()",
+    "SELECT gravity_memory_disable_realtime()",
+    "SELECT gravity_memory_enable_realtime()",
     "SELECT gravity_memory_evolve_arcs()",
     "SELECT gravity_memory_rebuild_arcs('user')",
     "CALL gravity_memory_rebuild_recall()",

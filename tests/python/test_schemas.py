@@ -327,6 +327,7 @@ _TRAPPED_TABLES = (
     "memory_digests",
     "memory_postings",
     "memory_recall_gaps",
+    "memory_events",
     "new_rows",
     "old_rows",
     "pg_class",

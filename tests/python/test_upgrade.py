@@ -252,14 +252,11 @@ def test_from_a_version_without_derived_tables_recall_is_complete_above_the_limi
     assert derived(first) == made
 
 
-@pytest.mark.parametrize("was_dropped", [False, True], ids=["as it was", "with the superseded index dropped before"])
 @pytest.mark.parametrize("limit", ["0", "100"])
-def test_an_upgrade_that_brings_no_table_and_no_trigger_locks_what_loses_an_index_and_nothing_else_of_the_application(
-    last: Connection, limit: str, was_dropped: bool
+def test_an_upgrade_that_brings_a_table_and_triggers_has_writers_wait_for_it_and_no_reader(
+    last: Connection, limit: str
 ) -> None:
     last.execute("SELECT gravity_memory_set('setup_index_limit', %s)", (limit,))
-    if was_dropped:
-        last.execute(f"DROP INDEX CONCURRENTLY {SUPERSEDED}".encode())
     remember(last, 300)
     made = derived(last)
     told = notices_of(last)
@@ -270,12 +267,35 @@ def test_an_upgrade_that_brings_no_table_and_no_trigger_locks_what_loses_an_inde
             " ON t.schemaname = 'public' AND l.relation = format('public.%I', t.tablename)::regclass"
             " WHERE mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock')"
         ).fetchall()
-        assert {table for table, _ in held if table in TABLES} == (set() if was_dropped else {"gravity_map"})
-        # What gets a column is locked from there to the end, which is a moment.
-        assert {table for table, _ in held if table not in TABLES} <= {"memory_recall_gaps"}
+        assert sorted((table, mode) for table, mode in held if table != "memory_events") == [
+            ("gravity_map", "ShareRowExclusiveLock"),
+            ("memory_arcs", "ShareRowExclusiveLock"),
+        ]
     assert not any("rebuild_recall" in line for line in told), told
     assert derived(last) == made
     assert_recall_is_complete(last)
+
+
+def test_an_upgrade_drops_the_index_that_another_one_supersedes(old: Connection) -> None:
+    upgrade(old)
+    assert old.execute("SELECT to_regclass(%s)", (SUPERSEDED,)).fetchone() == (None,)
+    assert old.execute("SELECT * FROM gravity_memory_index_ddl()").fetchall() == []
+
+
+def test_an_upgrade_records_nothing_until_it_is_asked_to_and_then_everything(old: Connection) -> None:
+    remember(old, 50)
+    upgrade(old)
+    remember(old, 5)
+    assert old.execute("SELECT count(*) FROM memory_events").fetchone() == (0,)
+    old.execute("SELECT gravity_memory_set('notify', 'wakeup')")
+    row = old.execute("SELECT memory_changes_head()").fetchone()
+    assert row is not None
+    remember(old, 5)
+    users = [user for (user,) in old.execute("SELECT DISTINCT user_id FROM gravity_map").fetchall()]
+    events = old.execute(
+        "SELECT event FROM gravity_memory_changes(%s, %s) WHERE event = 'memory_created'", (users, row[0])
+    ).fetchall()
+    assert len(events) == 5
 
 
 def test_whose_recall_was_to_be_mended_before_is_mended_afterwards(last: Connection) -> None:

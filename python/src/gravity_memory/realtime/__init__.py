@@ -1,0 +1,1 @@
+"""Subscriptions: one connection that listens, read for all subscribers of a client."""

@@ -1,0 +1,147 @@
+"""The connection that listens, with what asyncio needs around it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from gravity_memory.connections import AsyncRows
+from gravity_memory.errors import ConnectionLost
+
+
+
+class Alarm:
+    """Something to wait for, with a time limit. It stays set until somebody has waited for it."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._waiting: asyncio.Future[None] | None = None
+
+    def set(self) -> None:
+        """Wake whoever waits, or will wait next."""
+        self._is_set = True
+        self._wake()
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait until it is set, at most so long; whether it was."""
+        if not self._is_set and seconds > 0:
+            loop = asyncio.get_running_loop()
+            self._waiting = loop.create_future()
+            timer = loop.call_later(seconds, self._wake)
+            try:
+                await self._waiting
+            finally:
+                timer.cancel()
+                self._waiting = None
+        was_set, self._is_set = self._is_set, False
+        return was_set
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+
+class Link:
+    """A connection whose every statement has a time limit, and that hears notifications between statements.
+
+    Args:
+        connection: in autocommit mode; nobody else uses it.
+        timeout: seconds for a statement.
+        alarm: is set when a notification arrives, or the connection breaks.
+        on_notify: gets each notification.
+    """
+
+    def __init__(
+        self,
+        connection: AsyncRows,
+        timeout: float,
+        alarm: Alarm,
+        on_notify: Callable[[psycopg.Notify], None],
+    ) -> None:
+        self.connection = connection
+        self._timeout = timeout
+        self._alarm = alarm
+        self._on_notify = on_notify
+        self._is_late = False
+        self._broken: BaseException | None = None
+        # Those that come with a statement's answer.
+        connection.add_notify_handler(on_notify)
+
+    async def execute(self, query: sql.Composable | str, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+        """Run a statement and return its rows.
+
+        Raises:
+            ConnectionLost: it was not answered in time; the connection is unusable.
+            psycopg.Error: it failed.
+        """
+        if self._broken is not None:
+            raise ConnectionLost("the connection was closed by the server") from self._broken
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._timeout, self._give_up)
+        try:
+            # The queries are ours: composed, or written out in this package.
+            cursor = await self.connection.execute(query, parameters)  # type: ignore[arg-type,call-overload,unused-ignore]
+            return await cursor.fetchall() if cursor.description else []
+        except psycopg.Error as error:
+            if self._is_late:
+                raise ConnectionLost(f"the server did not answer within {self._timeout:g} s") from error
+            raise
+        finally:
+            timer.cancel()
+
+    def _give_up(self) -> None:
+        self._is_late = True
+        self.sever()
+
+    def hear(self) -> None:
+        """Take the notifications that have arrived."""
+        pgconn = self.connection.pgconn
+        try:
+            pgconn.consume_input()
+            while (notification := pgconn.notifies()) is not None:
+                self._on_notify(
+                    psycopg.Notify(notification.relname.decode(), notification.extra.decode(), notification.be_pid)
+                )
+                self._alarm.set()
+        except psycopg.Error as error:
+            self._broken = error
+            self._alarm.set()
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait for the alarm, at most so long, and let notifications set it; whether it was set.
+
+        Raises:
+            ConnectionLost: the connection broke.
+        """
+        loop = asyncio.get_running_loop()
+        descriptor = self.connection.pgconn.socket
+        loop.add_reader(descriptor, self.hear)
+        try:
+            was_set = await self._alarm.wait(seconds)
+        finally:
+            loop.remove_reader(descriptor)
+        if self._broken is not None:
+            raise ConnectionLost("the connection was closed by the server") from self._broken
+        return was_set
+
+    def sever(self) -> None:
+        """End the connection under whoever waits for an answer on it: the wait ends with an error.
+
+        Unlike closing, this leaves the file descriptor to psycopg; unlike cancelling, it does not ask a server that does
+        not answer.
+        """
+        with contextlib.suppress(OSError, psycopg.Error), socket.socket(
+            fileno=os.dup(self.connection.pgconn.socket)
+        ) as doubled:
+            doubled.shutdown(socket.SHUT_RDWR)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self.connection.close()
