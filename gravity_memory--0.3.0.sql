@@ -3507,7 +3507,10 @@ BEGIN
     payload := NULL;
     created_at := NULL;
     has_more := v_found = p_limit;
-    is_open := pg_snapshot_xmin(v_to) < pg_snapshot_xmax(v_to);
+    -- A snapshot names the open transactions only up to the last one that has finished; age() counts those begun after that.
+    is_open := pg_snapshot_xmin(pg_current_snapshot()) < pg_snapshot_xmax(pg_current_snapshot())
+        OR age(pg_snapshot_xmax(pg_current_snapshot())::xid) > 0
+        OR pg_current_xact_id_if_assigned() IS NOT NULL;
     IF NOT has_more THEN
         next_cursor := @extschema@._gravity_memory_feed_cursor(v_to, v_issued_at);
     END IF;

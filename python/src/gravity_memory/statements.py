@@ -239,6 +239,7 @@ class Statements:
             "SELECT {}, c.has_more, c.is_open, pg_catalog.pg_backend_pid() FROM {}(%s::pg_catalog.text[], %s, %s) AS c"
         ).format(_EVENT_COLUMNS, self.named("gravity_memory_changes"))
 
+    @functools.cached_property
     def announcements(self) -> sql.Composed:
         """The statement that reads the settings `notify` and `feed`, and the process id of the server's side."""
         return sql.SQL(

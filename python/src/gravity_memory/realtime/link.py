@@ -29,6 +29,10 @@ class Alarm:
         self._is_set = True
         self._wake()
 
+    def clear(self) -> None:
+        """Forget that it was set."""
+        self._is_set = False
+
     async def wait(self, seconds: float) -> bool:
         """Wait until it is set, at most so long; whether it was."""
         if not self._is_set and seconds > 0:

@@ -82,13 +82,10 @@ class PayloadReader:
             self._tell_bulk(wanting, notification.channel, payload)
             return
         event = _event(notification.channel, str(user_id), payload)
+        if event is None:
+            return
         for subscription in wanting:
-            if event is None:
-                continue
-            if (dropped := subscription.drop_oldest()) > 0:
-                problem = EventsLost(f"the subscriber is too slow: {dropped} of the events that waited for it were dropped")
-                problem.count = dropped
-                subscription.warn(problem)
+            subscription.make_room()
             subscription.offer(event, is_shared=len(wanting) > 1, base=None)
 
     def _tell_bulk(self, subscriptions: list[Subscription], channel: str, payload: dict[str, Any]) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 
 import psycopg
 
-from gravity_memory.connections import AsyncRows, Connector
-from gravity_memory.errors import GravityMemoryError, ListenUnavailable
-from gravity_memory.realtime.link import Link
+from gravity_memory.connections import Connector
+from gravity_memory.errors import ConnectionLost, ListenUnavailable
+from gravity_memory.realtime.link import Alarm, Link
 
 logger = logging.getLogger("gravity_memory")
 
@@ -37,7 +36,7 @@ async def refuse_transaction_pooling(link: Link, connector: Connector) -> int:
     """Find out whether the connection is ours alone before LISTEN is said on it; the server's process id.
 
     A pooler makes up the process id that a client is told when it connects. Behind one, a second connection opens a
-    transaction: in transaction mode it gets the server's side that we used last, or we get another one now.
+    transaction: in transaction mode it gets the server's side that we used last, or we get another one meanwhile.
 
     Raises:
         ListenUnavailable: it is shared.
@@ -45,34 +44,26 @@ async def refuse_transaction_pooling(link: Link, connector: Connector) -> int:
     pid = await server_pid(link)
     if pid == link.connection.info.backend_pid:
         return pid
-    if await _pid_of_another(connector, link) == pid:
-        raise unavailable()
-    return pid
-
-
-async def _pid_of_another(connector: Connector, link: Link) -> int | None:
-    """The process id that a second connection has in a transaction; None when that cannot be found out.
-
-    Raises:
-        ListenUnavailable: while that transaction is open, our connection is on another server process than before.
-    """
-    before = await server_pid(link)
-    other: AsyncRows | None = None
+    other: Link | None = None
     try:
-        async with asyncio.timeout(_PROBE_SECONDS):
-            other = await connector.connect()
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                connection = await connector.connect()
+            other = Link(connection, _PROBE_SECONDS, Alarm(), _ignore)
             await other.execute("BEGIN")
-            row = await (await other.execute("SELECT pg_catalog.pg_backend_pid()")).fetchone()
-        found = int(row[0]) if row else None
-    except (TimeoutError, psycopg.Error) as error:
-        # Every look compares the process ids again.
-        logger.debug("no second connection to compare with: %s", error)
-        found = None
-    try:
-        if found is not None and await server_pid(link) != before:
+            other_pid = await server_pid(other)
+        except (TimeoutError, ConnectionLost, psycopg.Error) as error:
+            # Every look compares the process ids again.
+            logger.debug("no second connection to compare with: %s", error)
+            return pid
+        # In this order: when there is one connection only, the other has it, and we would wait for it.
+        if other_pid == pid or await server_pid(link) != pid:
             raise unavailable()
     finally:
         if other is not None:
-            with contextlib.suppress(psycopg.Error, GravityMemoryError):
-                await other.close()
-    return found
+            await other.close()
+    return pid
+
+
+def _ignore(_: psycopg.Notify) -> None:
+    pass

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from gravity_memory.config import RealtimeConfig
-from gravity_memory.errors import GravityMemoryError
+from gravity_memory.errors import EventsLost, GravityMemoryError
 from gravity_memory.models import Event
 from gravity_memory.realtime.callbacks import Callback, CallbackThreads, is_coroutine_callback
 
@@ -147,6 +147,7 @@ class Subscription:
         self._queued = 0
         self._handed_over = 0
         self._dropped = 0
+        self._drop_notice: EventsLost | None = None
         # For iterating, under the lock.
         self._lock = threading.Lock()
         self._is_closed = False
@@ -261,17 +262,23 @@ class Subscription:
         """Queue an event. base: the cursor from which the look began that found it."""
         self._put(_Item(event=event, is_shared=is_shared, cursor=event.cursor), base)
 
-    def drop_oldest(self) -> int:
-        """Drop what has waited longest and is not being handed over, to make room for one more; how many events that were."""
-        before = self._dropped
+    def make_room(self) -> None:
+        """Where there is no room, drop the event that has waited longest and is not being handed over, and say so, once for all."""
+        if self.room > 0:
+            return
         with self._lock:
-            while self.room == 0 and self._ready:
-                self._ready.popleft()
-                self._dropped += 1
-        while self.room == 0 and self._queue:
-            self._queue.popleft()
-            self._dropped += 1
-        return self._dropped - before
+            was_dropped = _drop_first_event(self._ready)
+        if not (was_dropped or _drop_first_event(self._queue)):
+            return
+        self._dropped += 1
+        if self._drop_notice is None:
+            self._drop_notice = EventsLost("")
+            self._drop_notice.count = 0
+            self._queue.appendleft(_Item(notice=_Notice.ERROR, error=self._drop_notice))
+            self._queued += 1
+            self._schedule()
+        self._drop_notice.count = (self._drop_notice.count or 0) + 1
+        self._drop_notice.message = f"the subscriber is too slow: {self._drop_notice.count} events that waited were dropped"
 
     def resync(self, error: GravityMemoryError, cursor: str | None) -> None:
         """Queue the news that events were missed; from cursor on they come again."""
@@ -427,6 +434,8 @@ class Subscription:
     async def _tell(self, item: _Item) -> None:
         """Tell a notice to whom it concerns."""
         assert item.error is not None
+        if item.error is self._drop_notice:
+            self._drop_notice = None
         if item.notice is _Notice.RESYNC:
             if self._is_closed:
                 return
@@ -539,6 +548,15 @@ class Subscription:
             return None
         self._task.cancel()
         return self._task
+
+
+def _drop_first_event(items: deque[_Item]) -> bool:
+    """Drop the first event, leaving notices; whether there was one."""
+    for position, item in enumerate(items):
+        if item.event is not None:
+            del items[position]
+            return True
+    return False
 
 
 def _own(item: _Item) -> Event:
