@@ -15,6 +15,10 @@ from bench.suite.results import Goal, Plot, Result, Table
 _LIMIT = 100.0
 """Milliseconds, from the specification: "Target: <100ms"."""
 _JUDGED_FROM = 100_000
+_WHY_SORTED = (
+    "These are the specification's indexes as it writes them. A wider one would be one more for every insert, and for every "
+    "change of an arc's totals, to spare the sort of some rows"
+)
 """Fewer memories say nothing: a small table is read from end to end because that is quickest."""
 
 
@@ -148,14 +152,15 @@ class Catalogue(Part):
         can_tell = self._memories >= _JUDGED_FROM
         return (
             _goal("catalogue queries with a sequential scan", scanned, count, can_tell),
-            _goal("catalogue queries with a sort that an index could spare", sorting, count, can_tell),
+            _goal("catalogue queries with a sort that an index could spare", sorting, count, can_tell, _WHY_SORTED),
             _goal(
                 f"catalogue queries of one user with a p99 of {_LIMIT:.0f} ms or more", late, len(personal), can_tell
             ),
         )
 
 
-def _goal(what: str, found: list[str], count: int, can_tell: bool) -> Goal:
-    """The goal that there be none; it names those that there are."""
+def _goal(what: str, found: list[str], count: int, can_tell: bool, why: str = "") -> Goal:
+    """The goal that there be none; it names those that there are, and says why."""
     measured = f"{len(found) or 'none'} of {count}"
-    return Goal(what, "none", measured, not found if can_tell else None, ", ".join(found))
+    named = f"{', '.join(found)}. {why}".rstrip(". ") + "." if found else ""
+    return Goal(what, "none", measured, not found if can_tell else None, named)

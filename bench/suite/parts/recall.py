@@ -24,6 +24,10 @@ from bench.vectors import Embeddings, Vectors, literal
 _COUNT = 10
 _RECALL = 0.95
 _LIMIT = 100.0
+_WHY = (
+    "Lists differ in size, and so do calls; the setting embedding_probes trades recall, of which there is more than is "
+    "asked for, against time."
+)
 _SIZES = {"small": 10, "medium": 200, "heavy": 5_000}
 _JUDGED_FROM = 100_000
 _NOISE = 0.5
@@ -290,7 +294,8 @@ class Recall(Part):
         )
         p99 = across.latency.p99
         met = p99 < _LIMIT if self._memories >= _JUDGED_FROM else None
-        goals.append(Goal(f"p99 of {what}", f"less than {_LIMIT:.0f} ms", f"{p99:.1f} ms", met))
+        why = f"p50: {across.latency.p50:.0f} ms." if met is not False else f"p50: {across.latency.p50:.0f} ms. {_WHY}"
+        goals.append(Goal(f"p99 of {what}", f"less than {_LIMIT:.0f} ms", f"{p99:.1f} ms", met, why))
         return tuple(goals)
 
 
