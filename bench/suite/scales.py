@@ -20,6 +20,8 @@ class Scale:
         bulk_dimensions: of the embeddings there.
         hot: memories of one user and emotion.
         clients: concurrent writers of single rows.
+        subscribers: how many follow a user's memories.
+        events_per_second: memories written for them.
         seconds: how long each load of concurrent clients lasts.
         cache_rows: expired cache entries to purge.
         queries: how many queries a latency is the median and 99th percentile of.
@@ -37,6 +39,8 @@ class Scale:
     bulk_dimensions: int
     hot: tuple[int, ...]
     clients: tuple[int, ...]
+    subscribers: tuple[int, ...]
+    events_per_second: int
     seconds: int
     cache_rows: int
     queries: int
@@ -55,6 +59,8 @@ FULL = Scale(
     bulk_dimensions=1_536,
     hot=(1_000, 10_000, 50_000),
     clients=(1, 8, 32),
+    subscribers=(1, 100, 1_000),
+    events_per_second=1_000,
     seconds=5,
     cache_rows=1_000_000,
     queries=500,
@@ -72,6 +78,8 @@ QUICK = Scale(
     bulk_dimensions=1_536,
     hot=(1_000, 5_000),
     clients=(1, 8),
+    subscribers=(1, 100),
+    events_per_second=500,
     seconds=3,
     cache_rows=100_000,
     queries=200,
@@ -89,6 +97,8 @@ SMOKE = Scale(
     bulk_dimensions=64,
     hot=(50, 100),
     clients=(2,),
+    subscribers=(1, 5),
+    events_per_second=50,
     seconds=1,
     cache_rows=500,
     queries=10,

@@ -66,6 +66,9 @@ MONITORING = {
 }
 """What everyone may call, and what says no more than its caller may look up; see test_monitoring.py."""
 
+FEED = {"gravity_memory_changes", "memory_changes_head", "memory_changes_since"}
+"""What everyone may call, and what reads the events with the caller's own rights."""
+
 GUARDED_READERS = {"_gravity_memory_matching_postings", "_gravity_memory_nearest_signatures"}
 """What reads the derived tables for callers who may read all memories anyway; see test_recall_roles.py."""
 
@@ -190,6 +193,7 @@ def test_what_everyone_may_call_changes_nothing(db: Connection) -> None:
         "gravity_memory_index_ddl",
         *SEARCHES,
         *MONITORING,
+        *FEED,
     }
     volatile = db.execute(
         "SELECT proname FROM pg_proc WHERE proname = ANY (%s) AND provolatile = 'v'", (sorted(public),)

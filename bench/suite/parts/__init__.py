@@ -9,8 +9,20 @@ from bench.suite.parts.cleanup import Cleanup
 from bench.suite.parts.footprint import Footprint
 from bench.suite.parts.hot_cluster import HotCluster
 from bench.suite.parts.indexes import Indexes
+from bench.suite.parts.realtime import Realtime
 from bench.suite.parts.recall import Recall
 from bench.suite.parts.timeline import Timeline
 from bench.suite.parts.writers import Writers
 
-PARTS: tuple[type[Part], ...] = (Timeline, Catalogue, Bulk, HotCluster, Writers, Recall, Cleanup, Indexes, Footprint)
+PARTS: tuple[type[Part], ...] = (
+    Timeline,
+    Catalogue,
+    Bulk,
+    HotCluster,
+    Writers,
+    Realtime,
+    Recall,
+    Cleanup,
+    Indexes,
+    Footprint,
+)

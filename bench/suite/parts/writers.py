@@ -11,11 +11,12 @@ from bench.suite.contestants import CONTESTANTS, GRAVITY, PLAIN, SPEC, Contestan
 from bench.suite.copies import SPARE, copy_of, filled_databases, server_settings, set_triggers
 from bench.suite.load import Load, Script, run_clients
 from bench.suite.part import Part
-from bench.suite.results import Plot, Result, Table
+from bench.suite.results import Goal, Plot, Result, Table
 from bench.suite.scales import Scale
 from bench.suite.source import COLUMNS
 
 _SPARE = 5_000
+_AT_LEAST = 0.9
 _COPIED = ", ".join(name for name in COLUMNS.split(", ") if name not in {"id", "created_at", "updated_at"})
 # One memory per statement and transaction, taken from a table, so that pgbench needs no text of vectors.
 _SCRIPT = f"""\\set n random(0, {{last}})
@@ -38,9 +39,11 @@ class _Arm:
 
 
 _PAYLOAD = _Arm(f"{GRAVITY.name}, notify = payload", GRAVITY, notify="payload")
+_WAKEUP = _Arm(f"{GRAVITY.name}, notify = wakeup", GRAVITY, notify="wakeup")
 _OFF = _Arm(f"{GRAVITY.name}, notify = off", GRAVITY, notify="off")
 _ARMS = (
     _PAYLOAD,
+    _WAKEUP,
     _OFF,
     _Arm(SPEC.name, SPEC),
     _Arm(f"{GRAVITY.name}, no triggers", GRAVITY, triggers=False),
@@ -100,7 +103,17 @@ class Writers(Part):
                 "notification holds a lock of the whole server until it has committed, so those cannot share it."
             ),
             tables=tuple(self._table(scale, flush) for flush in _FLUSHES),
+            goals=tuple(self._goal(flush, clients) for flush in _FLUSHES for clients in scale.clients),
             plots=tuple(self._plot(scale, flush) for flush in _FLUSHES),
+        )
+
+    def _goal(self, flush: str, clients: int) -> Goal:
+        share = self._loads[flush, _WAKEUP, clients].per_second / self._loads[flush, _OFF, clients].per_second
+        return Goal(
+            f"inserts per second with the feed of changes, {clients} clients, commit flush {flush}",
+            f"at least {_AT_LEAST:.0%} of those with notifications off",
+            f"{share:.0%}",
+            share >= _AT_LEAST,
         )
 
     def _plan(self, scale: Scale) -> Iterator[tuple[str, int, _Arm]]:
@@ -125,11 +138,11 @@ class Writers(Part):
         first, last = scale.clients[0], scale.clients[-1]
         gains = {
             arm: self._loads[flush, arm, last].per_second / self._loads[flush, arm, first].per_second
-            for arm in (_PAYLOAD, _OFF)
+            for arm in (_PAYLOAD, _WAKEUP, _OFF)
         }
         return (
             f"{last} clients write {gains[_OFF]:.1f} times as much as {first} without notifications, "
-            f"and {gains[_PAYLOAD]:.1f} times with them."
+            f"{gains[_PAYLOAD]:.1f} times with them, and {gains[_WAKEUP]:.1f} times with the feed of changes."
         )
 
     def _plot(self, scale: Scale, flush: str) -> Plot:

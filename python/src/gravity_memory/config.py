@@ -1,7 +1,7 @@
 """What can be set. All times are in seconds.
 
-The defaults are the values of the specification where it has one: 30 s, 15 s, a pool of 2 to 10 that closes what is idle
-for 10 s, three retries 1 s to 10 s apart, 10 deliveries a second.
+The defaults are the values of the specification where it has one: 30 s, 15 s, a pool of 2 to 10 that closes what is
+idle for 10 s, three retries 1 s to 10 s apart, 10 deliveries a second.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class RealtimeConfig:
             with the next one. None: no limit.
         fallback_poll: how often the feed is looked at when nothing says that there is something new.
         shortest_pause: least time between two looks.
-        largest_backlog: how many events may wait for one subscription. In feed mode it is then read on from there when it
-            has caught up; in payload mode the oldest are dropped.
+        largest_backlog: how many events may wait for one subscription. In feed mode it is then read on from there when
+            it has caught up; in payload mode the oldest are dropped.
         page_size: most events of one look, 1 to 100,000.
         callback_threads: how many plain callbacks may run at a time. Coroutine functions need no thread.
     """
@@ -81,8 +81,8 @@ class RetryConfig:
     """What happens after a lost connection. Each pause is twice the one before.
 
     Attributes:
-        attempts: how often a query is tried again; 0: never. A subscription reconnects for ever, and tells its `on_error`
-            after this many failures.
+        attempts: how often a query is tried again; 0: never. A subscription reconnects for ever, and tells its
+            `on_error` after this many failures.
         delay: the first pause.
         max_delay: the longest pause.
     """
@@ -111,8 +111,8 @@ class Config:
         realtime: subscriptions.
         pool: connections for queries.
         retry: after a lost connection.
-        prepare_threshold: after how many executions a statement is prepared on the server, as in psycopg. None: never, which
-            works behind PgBouncer in transaction mode, too.
+        prepare_threshold: after how many executions a statement is prepared on the server, as in psycopg. None: never,
+            which works behind PgBouncer in transaction mode, too.
     """
 
     realtime: RealtimeConfig = field(default_factory=RealtimeConfig)

@@ -1,4 +1,4 @@
-"""What the calls return and the callbacks get. Times carry their time zone; what the database has no value for is None."""
+"""What the calls return and the callbacks get. Times carry their time zone; what has no value is None."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class Memory:
 class Arc:
     """An arc of memories that belong together.
 
-    From the feed all is filled in. A notification with data carries id, user_id, arc_name, gravity_center, evolution_stage
-    and created_at, a deletion id and user_id.
+    From the feed all is filled in. A notification with data carries id, user_id, arc_name, gravity_center,
+    evolution_stage and created_at, a deletion id and user_id.
     """
 
     id: UUID
@@ -137,8 +137,8 @@ class Changes:
 class RecalledMemory:
     """A memory that answers a question, with the parts that make up its score.
 
-    score = semantic_score + lexical_score + neighbour_score + gravity_component + recency_component. similarity (cosine, -1
-    to 1) and bm25 are None when the memory was not among the best by that measure.
+    score = semantic_score + lexical_score + neighbour_score + gravity_component + recency_component. similarity
+    (cosine, -1 to 1) and bm25 are None when the memory was not among the best by that measure.
     """
 
     id: UUID
@@ -245,7 +245,7 @@ class NewMemory:
 
 
 def timestamp(text: str) -> datetime:
-    """A time as PostgreSQL writes it into JSON, in UTC. What Python's years cannot hold becomes the nearest they can."""
+    """A time as PostgreSQL writes it into JSON, in UTC; beyond Python's years, the last or first one."""
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):

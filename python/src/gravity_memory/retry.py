@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import psycopg
-from psycopg_pool import PoolTimeout, TooManyRequests
+from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from gravity_memory.config import RetryConfig
 from gravity_memory.errors import is_connection_error
@@ -33,8 +33,8 @@ class Attempts:
         """Seconds until the next attempt, or None when the error stands."""
         # A unique violation in a repetition is the first attempt, committed while this one waited for it.
         is_own_echo = self.is_retry and isinstance(error, psycopg.errors.UniqueViolation)
-        # The pool has waited for a connection for as long as it is allowed to.
-        is_final = isinstance(error, PoolTimeout | TooManyRequests)
+        # The pool has waited for as long as it is allowed to, or waits no more.
+        is_final = isinstance(error, PoolClosed | PoolTimeout | TooManyRequests)
         if is_final or not (is_connection_error(error) or is_own_echo) or self.failures >= self.config.attempts:
             return None
         self.failures += 1

@@ -1,8 +1,8 @@
 """The statements behind the calls, for both clients.
 
-Each call is a plan: a generator that yields commands and is sent their rows. What runs the commands, sync or async, is in
-`sync_client` and `async_client`; the plans know nothing of connections. Everything is qualified with the schema of the
-extension: the caller's search_path does not matter.
+Each call is a plan: a generator that yields commands and is sent their rows. What runs the commands, sync or async, is
+in `sync_client` and `async_client`; the plans know nothing of connections. Everything is qualified with the schema of
+the extension: the caller's search_path does not matter.
 """
 
 from __future__ import annotations

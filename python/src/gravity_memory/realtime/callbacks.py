@@ -21,7 +21,8 @@ def is_coroutine_callback(function: Callback) -> bool:
     bare: Any = function
     while isinstance(bare, functools.partial):
         bare = bare.func
-    return inspect.iscoroutinefunction(bare) or inspect.iscoroutinefunction(getattr(bare, "__call__", None))  # noqa: B004
+    called = type(bare).__call__ if callable(bare) else None
+    return inspect.iscoroutinefunction(bare) or inspect.iscoroutinefunction(called)
 
 
 class CallbackThreads:

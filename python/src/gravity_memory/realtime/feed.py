@@ -36,8 +36,8 @@ class Group:
 
     Attributes:
         cursor: the place.
-        is_whole: a look from there sees the feed as it is then. Between two pages it sees the feed as it was when the first
-            page was read.
+        is_whole: a look from there sees the feed as it is then. Between two pages it sees the feed as it was when the
+            first page was read.
         members: by user, in the order of arrival.
         arrivals: members whose first look is still to come.
     """
@@ -111,9 +111,9 @@ def is_whole(cursor: str) -> bool:
 class FeedReader:
     """Where all subscriptions stand in the feed, and the looks that move them on.
 
-    Those that stand at one place form a group, for which one statement reads. Several groups are read in one snapshot, so that
-    those that were read to the end stand at one place, and become one group. Whoever falls behind leaves its group,
-    and comes back when it has caught up.
+    Those that stand at one place form a group, for which one statement reads. Several groups are read in one snapshot,
+    so that those that were read to the end stand at one place, and become one group. Whoever falls behind leaves its
+    group, and comes back when it has caught up.
     """
 
     def __init__(self, config: RealtimeConfig) -> None:

@@ -78,7 +78,9 @@ class Link:
         # Those that come with a statement's answer.
         connection.add_notify_handler(on_notify)
 
-    async def execute(self, query: sql.Composable | str, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+    async def execute(
+        self, query: sql.Composable | str, parameters: Sequence[Any] | None = None
+    ) -> list[tuple[Any, ...]]:
         """Run a statement and return its rows.
 
         Raises:
@@ -91,8 +93,8 @@ class Link:
         timer = loop.call_later(self._timeout, self._give_up)
         try:
             # The queries are ours: composed, or written out in this package.
-            cursor = await self.connection.execute(query, parameters)  # type: ignore[arg-type,call-overload,unused-ignore]
-            return await cursor.fetchall() if cursor.description else []
+            cursor = await self.connection.execute(query, parameters)  # type:
+            ignore[arg-type,call-overload,unused-ignore] return await cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
             if self._is_late:
                 raise ConnectionLost(f"the server did not answer within {self._timeout:g} s") from error
@@ -138,8 +140,8 @@ class Link:
     def sever(self) -> None:
         """End the connection under whoever waits for an answer on it: the wait ends with an error.
 
-        Unlike closing, this leaves the file descriptor to psycopg; unlike cancelling, it does not ask a server that does
-        not answer.
+        Unlike closing, this leaves the file descriptor to psycopg; unlike cancelling, it does not ask a server that
+        does not answer.
         """
         with contextlib.suppress(OSError, psycopg.Error), socket.socket(
             fileno=os.dup(self.connection.pgconn.socket)

@@ -54,11 +54,6 @@ class PayloadReader:
         if not ours:
             self._members.pop(subscription.user_id, None)
 
-    def lost(self, error: EventsLost) -> None:
-        """Tell everybody that events were missed."""
-        for subscription in self.subscriptions():
-            subscription.resync(error, None)
-
     def receive(self, notification: psycopg.Notify) -> None:
         """Hand a notification to the subscribers of its user."""
         if notification.channel not in PAYLOAD_EVENTS:
@@ -69,7 +64,7 @@ class PayloadReader:
             payload = None
         # Anyone who may connect may send anything on these channels.
         if not isinstance(payload, dict):
-            logger.warning("a notification on %s is not the extension's: %.200r", notification.channel, notification.payload)
+            logger.warning("not the extension's, on %s: %.200r", notification.channel, notification.payload)
             return
         user_id = payload.get("user_id")
         if user_id is None:
@@ -117,7 +112,9 @@ def _unserved(subscription: Subscription) -> NotRecorded | None:
         what = "a cursor can be resumed from while the feed of changes is on only"
     else:
         return None
-    return NotRecorded(what, hint="Run SELECT gravity_memory_set('notify', 'wakeup'), or gravity_memory_set('feed', 'on').")
+    return NotRecorded(
+        what, hint="Run SELECT gravity_memory_set('notify', 'wakeup'), or gravity_memory_set('feed', 'on')."
+    )
 
 
 def _event(channel: str, user_id: str, payload: dict[str, Any]) -> Event | None:

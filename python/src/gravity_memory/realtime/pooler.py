@@ -21,8 +21,8 @@ def unavailable() -> ListenUnavailable:
     """The error that says so."""
     return ListenUnavailable(
         "notifications cannot arrive here: a pooler in transaction mode gives every transaction another connection",
-        hint="Subscribe over a direct connection, or a pool in session mode: pass its connection string as listen_conninfo. "
-        "Queries may stay where they are.",
+        hint="Subscribe over a direct connection, or a pool in session mode: pass its connection string as "
+        "listen_conninfo. Queries may stay where they are.",
     )
 
 

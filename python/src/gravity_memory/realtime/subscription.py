@@ -110,11 +110,11 @@ class _Item:
 class Subscription:
     """Events of one user, until it is called, closed, left as a context manager, or ends with an error.
 
-    Calling it unsubscribes; that may be done from any thread, from a callback, and repeatedly. A callback that is running
-    then runs to its end, and none is started after.
+    Calling it unsubscribes; that may be done from any thread, from a callback, and repeatedly. A callback that is
+    running then runs to its end, and none is started after.
 
-    Without callbacks it is iterated over, by one consumer, with `async for` or, from another thread than the event loop's,
-    with `for`. Iteration stops when it is closed, and raises the error that ended it.
+    Without callbacks it is iterated over, by one consumer, with `async for` or, from another thread than the event
+    loop's, with `for`. Iteration stops when it is closed, and raises the error that ended it.
 
     Attributes:
         user_id: whose events.
@@ -165,7 +165,8 @@ class Subscription:
 
     @property
     def cursor(self) -> str | None:
-        """Where to resume with `since`: all before it was handed over, and the callback returned, or the next event was asked for.
+        """Where to resume with `since`: all before it was handed over, and the callback returned, or the next event was
+        asked for.
 
         None in payload mode, which cannot resume.
         """
@@ -254,7 +255,8 @@ class Subscription:
     def wants(self, event: str) -> bool:
         """Whether events of this kind are for it.
 
-        One that was closed by another thread takes them until it has left: its cursor must not move past what nobody got.
+        One that was closed by another thread takes them until it has left: its cursor must not move past what nobody
+            got.
         """
         return event in self.request.kinds and not self._is_ending
 
@@ -263,7 +265,10 @@ class Subscription:
         self._put(_Item(event=event, is_shared=is_shared, cursor=event.cursor), base)
 
     def make_room(self) -> None:
-        """Where there is no room, drop the event that has waited longest and is not being handed over, and say so, once for all."""
+        """Where there is no room, drop the event that has waited longest.
+
+        What is being handed over stays. Those that were dropped are told as one, with their number.
+        """
         if self.room > 0:
             return
         with self._lock:
@@ -277,8 +282,8 @@ class Subscription:
             self._queue.appendleft(_Item(notice=_Notice.ERROR, error=self._drop_notice))
             self._queued += 1
             self._schedule()
-        self._drop_notice.count = (self._drop_notice.count or 0) + 1
-        self._drop_notice.message = f"the subscriber is too slow: {self._drop_notice.count} events that waited were dropped"
+        count = self._drop_notice.count = (self._drop_notice.count or 0) + 1
+        self._drop_notice.message = f"the subscriber is too slow: events that waited were dropped ({count})"
 
     def resync(self, error: GravityMemoryError, cursor: str | None) -> None:
         """Queue the news that events were missed; from cursor on they come again."""
