@@ -23,7 +23,7 @@ from devtools.servers import Server, embedded_server
 # The client is tested as it stands in this checkout, not as it may be installed.
 sys.path.insert(0, str(REPO / "python" / "src"))
 
-from python.tests.client_support import Database, MakeClientDatabase
+from python.tests.client_support import Database, MakeClientDatabase  # noqa: E402
 
 _TEMPLATE = "gravity_memory_client_template"
 _numbers = itertools.count(1)

@@ -60,15 +60,14 @@ BEGIN
 
     RETURN QUERY
     SELECT 'error', 'forced_row_security', t.table_name,
-           format('Row security is forced on the owner of %I, and the table has no policy: what is derived can be neither '
-                  'written nor read.',
+           format('Row security is forced on the owner of %I: what the triggers keep there can be neither written nor read.',
                   t.table_name),
            format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', n.name)
     FROM @extschema@._gravity_memory_table_catalogue() AS t
     CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(t.table_name) AS name) AS n
     JOIN pg_class AS c ON c.oid = to_regclass(n.name)
     JOIN pg_roles AS r ON r.oid = v_owner
-    WHERE t.is_derived AND c.relrowsecurity AND c.relforcerowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls;
+    WHERE t.is_closed AND c.relrowsecurity AND c.relforcerowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls;
 
     RETURN QUERY
     SELECT 'warning', 'extension_owner', 'gravity_memory',

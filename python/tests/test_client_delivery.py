@@ -1,0 +1,648 @@
+"""How events are handed over: in order, at a rate, one at a time, and without one subscriber stalling another.
+
+No server is needed: the tests queue the events themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import pytest
+
+from gravity_memory import (
+    ConnectionLost,
+    Event,
+    EventsLost,
+    FeedExpired,
+    GravityMemoryError,
+    Memory,
+    RealtimeConfig,
+    Subscription,
+    SubscriptionEvicted,
+)
+from gravity_memory.realtime.callbacks import CallbackThreads
+from gravity_memory.realtime.subscription import Request
+from python.tests.client_support import Heard, contents, until
+
+T = TypeVar("T")
+
+
+class Reader:
+    """Stands for the hub: queues events for its subscriptions."""
+
+    def __init__(self, config: RealtimeConfig) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.config = config
+        self.threads = CallbackThreads(config.callback_threads)
+        self.gone: list[Subscription] = []
+        self.caught_up_again: list[Subscription] = []
+        self.cursor = "start"
+        self.number = 0
+
+    def left(self, subscription: Subscription) -> None:
+        self.gone.append(subscription)
+
+    def caught_up(self, subscription: Subscription) -> None:
+        self.caught_up_again.append(subscription)
+
+    def subscribe(self, *callbacks: Callable[[Memory], object] | None, **more: Any) -> Subscription:
+        """A subscription for memory_created, memory_updated, memory_deleted; live."""
+        kinds = ("memory_created", "memory_updated", "memory_deleted")
+        handlers = {kind: callback for kind, callback in zip(kinds, callbacks, strict=False) if callback is not None}
+        request = Request(
+            user_id="user", kinds=frozenset(handlers or kinds), handlers=handlers, convert=lambda e: e.memory, **more
+        )
+        subscription = Subscription(request, self)
+        subscription.joined.set_result(None)
+        subscription.place = self
+        return subscription
+
+    def send(self, *subscriptions: Subscription, event: str = "memory_created", count: int = 1) -> None:
+        """Queue events, as a look that found them would."""
+        base = self.cursor
+        for _ in range(count):
+            self.number += 1
+            identity = uuid4()
+            made = Event(
+                event=event,
+                user_id="user",
+                subject_id=identity,
+                payload={"id": str(identity), "content": str(self.number), "metadata": {"a": [1]}},
+                created_at=datetime.now(UTC),
+                cursor=f"after {self.number}",
+            )
+            for subscription in subscriptions:
+                subscription.offer(made, is_shared=len(subscriptions) > 1, base=base)
+        self.cursor = f"look {self.number}"
+
+
+def numbers(first: int, last: int) -> list[str]:
+    return [str(number) for number in range(first, last + 1)]
+
+
+def run(test: Callable[[Reader], Awaitable[T]], **config: Any) -> T:
+    """Run a test on an event loop, with a reader of this configuration."""
+
+    async def main() -> T:
+        reader = Reader(RealtimeConfig(**{"events_per_second": None, **config}))
+        try:
+            return await test(reader)
+        finally:
+            reader.threads.close()
+
+    return asyncio.run(main())
+
+
+@dataclass
+class Collect:
+    """An asynchronous callback that notes what it gets."""
+
+    items: list[Any] = field(default_factory=list)
+    delay: float = 0
+
+    async def __call__(self, item: Any) -> None:
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        self.items.append(item)
+
+
+@pytest.mark.parametrize("kind", [Heard, Collect])
+def test_every_event_is_handed_over_once_and_in_order(kind: Callable[[], Any]) -> None:
+    async def test(reader: Reader) -> None:
+        heard = kind()
+        subscription = reader.subscribe(heard)
+        for _ in range(20):
+            reader.send(subscription, count=50)
+            await asyncio.sleep(0)
+        await until(lambda: len(heard.items) >= 1000)
+        assert contents(heard.items) == numbers(1, 1000)
+
+    run(test)
+
+
+def test_plain_functions_and_coroutine_functions_of_one_subscription_keep_the_order() -> None:
+    async def test(reader: Reader) -> None:
+        order: list[str | None] = []
+
+        async def updated(memory: Memory) -> None:
+            await asyncio.sleep(0.001)
+            order.append(memory.content)
+
+        subscription = reader.subscribe(lambda memory: order.append(memory.content), updated)
+        for _ in range(10):
+            reader.send(subscription, count=3)
+            reader.send(subscription, event="memory_updated", count=2)
+        await until(lambda: len(order) >= 50)
+        assert order == numbers(1, 50)
+
+    run(test)
+
+
+def test_a_function_that_returns_a_coroutine_has_it_awaited() -> None:
+    async def test(reader: Reader) -> None:
+        collect = Collect(delay=0.001)
+        subscription = reader.subscribe(lambda memory: collect(memory))
+        reader.send(subscription, count=5)
+        await until(lambda: len(collect.items) == 5)
+        assert contents(collect.items) == numbers(1, 5)
+
+    run(test)
+
+
+def test_there_are_no_more_deliveries_a_second_than_allowed_and_nothing_is_lost() -> None:
+    async def test(reader: Reader) -> None:
+        heard: Heard[Memory] = Heard()
+        subscription = reader.subscribe(heard)
+        began = time.monotonic()
+        while time.monotonic() - began < 1.0:
+            reader.send(subscription, count=3)
+            await asyncio.sleep(0.005)
+        sent = reader.number
+        await heard.arrived(sent)
+        assert contents(heard.items) == numbers(1, sent)
+        # What is handed over at once is one delivery: its callbacks follow each other without a pause.
+        starts = [heard.times[0]]
+        for before, after in zip(heard.times, heard.times[1:], strict=False):
+            if after - before > 0.03:
+                starts.append(after)
+        pauses = [after - before for before, after in zip(starts, starts[1:], strict=False)]
+        assert pauses
+        assert min(pauses) > 0.09
+        assert len(starts) <= 12
+
+    run(test, events_per_second=10)
+
+
+def test_an_event_after_a_quiet_time_is_not_delayed() -> None:
+    async def test(reader: Reader) -> None:
+        heard: Heard[Memory] = Heard()
+        subscription = reader.subscribe(heard)
+        began = time.monotonic()
+        reader.send(subscription)
+        await heard.arrived(1)
+        assert heard.times[0] - began < 0.5
+
+    run(test, events_per_second=0.5)
+
+
+@pytest.mark.parametrize("is_coroutine", [True, False])
+def test_a_slow_callback_stalls_nobody_else(is_coroutine: bool) -> None:
+    async def test(reader: Reader) -> None:
+        release = threading.Event()
+
+        async def slow_coroutine(_: Memory) -> None:
+            while not release.is_set():
+                await asyncio.sleep(0.01)
+
+        def slow_function(_: Memory) -> None:
+            release.wait(60)
+
+        slow = [reader.subscribe(slow_coroutine if is_coroutine else slow_function) for _ in range(20)]
+        heard: Heard[Memory] = Heard()
+        quick = reader.subscribe(heard)
+        reader.send(*slow, quick, count=10)
+        await heard.arrived(10)
+        assert all(subscription.cursor == "start" for subscription in slow)
+        release.set()
+        await until(lambda: all(subscription.cursor == "look 10" for subscription in slow))
+
+    run(test)
+
+
+def test_a_raising_callback_is_told_to_on_error_and_gets_the_next_event() -> None:
+    async def test(reader: Reader) -> None:
+        errors: Heard[Exception] = Heard()
+        heard: Heard[Memory] = Heard()
+
+        def raising(memory: Memory) -> None:
+            heard(memory)
+            if int(memory.content or 0) % 2:
+                raise ValueError(memory.content)
+
+        other: Heard[Memory] = Heard()
+        subscriptions = [reader.subscribe(raising, on_error=errors), reader.subscribe(other)]
+        reader.send(*subscriptions, count=6)
+        assert contents(await heard.arrived(6)) == numbers(1, 6)
+        assert [str(error) for error in await errors.arrived(3)] == ["1", "3", "5"]
+        assert contents(await other.arrived(6)) == numbers(1, 6)
+        await until(lambda: subscriptions[0].cursor == "look 6")
+
+    run(test)
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), StopIteration()])
+def test_whatever_a_plain_callback_raises_the_loop_goes_on(error: BaseException) -> None:
+    async def test(reader: Reader) -> None:
+        errors: Heard[Exception] = Heard()
+
+        def raising(_: Memory) -> None:
+            raise error
+
+        subscription = reader.subscribe(raising, on_error=errors)
+        reader.send(subscription, count=2)
+        assert await errors.arrived(2) == [error, error]
+
+    run(test)
+
+
+def test_a_coroutine_that_cancels_itself_is_an_error_like_any_other() -> None:
+    async def test(reader: Reader) -> None:
+        errors: Heard[Exception] = Heard()
+
+        async def cancelled(_: Memory) -> None:
+            raise asyncio.CancelledError
+
+        subscription = reader.subscribe(cancelled, on_error=errors)
+        reader.send(subscription, count=2)
+        assert len(await errors.arrived(2)) == 2
+
+    run(test)
+
+
+def test_without_on_error_what_a_callback_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(reader: Reader) -> None:
+        async def raising(_: Memory) -> None:
+            raise ValueError("why not")
+
+        subscription = reader.subscribe(raising)
+        reader.send(subscription)
+        await until(lambda: caplog.records)
+        assert "why not" in caplog.text
+
+    with caplog.at_level(logging.ERROR, "gravity_memory"):
+        run(test)
+
+
+def test_an_on_error_that_raises_is_logged_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(reader: Reader) -> None:
+        heard: Heard[Memory] = Heard()
+
+        def raising(memory: Memory) -> None:
+            heard(memory)
+            raise ValueError
+
+        def worse(_: Exception) -> None:
+            raise RuntimeError("worse")
+
+        subscription = reader.subscribe(raising, on_error=worse)
+        reader.send(subscription, count=3)
+        await heard.arrived(3)
+        await until(lambda: caplog.text.count("worse") >= 3)
+
+    with caplog.at_level(logging.ERROR, "gravity_memory"):
+        run(test)
+
+
+@pytest.mark.parametrize("is_coroutine", [True, False])
+def test_a_callback_may_unsubscribe_and_gets_nothing_more(is_coroutine: bool) -> None:
+    async def test(reader: Reader) -> None:
+        seen: list[str | None] = []
+
+        def stop_at_three(memory: Memory) -> None:
+            seen.append(memory.content)
+            if len(seen) == 3:
+                subscription()
+                subscription()
+
+        async def coroutine(memory: Memory) -> None:
+            stop_at_three(memory)
+
+        subscription = reader.subscribe(coroutine if is_coroutine else stop_at_three)
+        reader.send(subscription, count=10)
+        await until(lambda: reader.gone)
+        reader.send(subscription, count=10)
+        await asyncio.sleep(0.05)
+        assert seen == ["1", "2", "3"]
+        assert subscription.closed
+        # From here the other seven come again.
+        assert subscription.cursor == "after 3"
+
+    run(test)
+
+
+def test_nothing_starts_after_another_thread_has_unsubscribed_while_events_arrive() -> None:
+    async def test(reader: Reader) -> None:
+        for _ in range(20):
+            heard: Heard[Memory] = Heard()
+            subscription = reader.subscribe(heard)
+            counts: list[int] = []
+
+            def unsubscribe(heard: Heard[Memory] = heard, leave: Subscription = subscription) -> None:
+                heard.wait(5)
+                leave()
+                # One callback may be running.
+                counts.append(len(heard.items) + 1)
+
+            thread = threading.Thread(target=unsubscribe)
+            thread.start()
+            while thread.is_alive():
+                reader.send(subscription, count=3)
+                await asyncio.sleep(0)
+            await until(lambda leave=subscription: leave in reader.gone)  # type: ignore[misc]
+            await asyncio.sleep(0.005)
+            assert len(heard.items) <= counts[0]
+            assert contents(heard.items) == numbers(int(heard.items[0].content or 0), reader.number)[: len(heard.items)]
+
+    run(test)
+
+
+def test_the_cursor_is_behind_what_the_callback_has_not_finished() -> None:
+    async def test(reader: Reader) -> None:
+        steps: asyncio.Queue[None] = asyncio.Queue()
+        done: list[Memory] = []
+
+        async def stepwise(memory: Memory) -> None:
+            await steps.get()
+            done.append(memory)
+
+        subscription = reader.subscribe(stepwise)
+        assert subscription.cursor == "start"
+        reader.cursor = "later"
+        assert subscription.cursor == "later"
+        reader.send(subscription, count=2)
+        await asyncio.sleep(0.01)
+        assert subscription.cursor == "later"
+        steps.put_nowait(None)
+        await until(lambda: done)
+        await until(lambda: subscription.cursor == "after 1")
+        steps.put_nowait(None)
+        await until(lambda: subscription.cursor == "look 2")
+        reader.cursor = "later still"
+        assert subscription.cursor == "later still"
+        subscription()
+        reader.cursor = "without us"
+        assert subscription.cursor == "later still"
+
+    run(test)
+
+
+def test_a_cursor_does_not_pass_what_came_between_closing_and_leaving() -> None:
+    async def test(reader: Reader) -> None:
+        heard: Heard[Memory] = Heard()
+        subscription = reader.subscribe(heard)
+        reader.send(subscription)
+        await heard.arrived(1)
+        await until(lambda: subscription.cursor == "look 1")
+        thread = threading.Thread(target=subscription)
+        thread.start()
+        thread.join()
+        # The loop has not heard of it yet.
+        assert subscription.wants("memory_created")
+        reader.send(subscription)
+        await until(lambda: reader.gone)
+        assert subscription.cursor == "look 1"
+        assert len(heard.items) == 1
+
+    run(test)
+
+
+def test_without_callbacks_a_subscription_is_iterated_over() -> None:
+    async def test(reader: Reader) -> None:
+        subscription = reader.subscribe()
+        reader.send(subscription, count=2)
+        reader.send(subscription, event="memory_deleted")
+        found = []
+        async for event in subscription:
+            found.append((event.event, event.payload["content"]))
+            assert subscription.cursor == ("start" if len(found) == 1 else f"after {len(found) - 1}")
+            if len(found) == 3:
+                subscription()
+        assert found == [("memory_created", "1"), ("memory_created", "2"), ("memory_deleted", "3")]
+        with pytest.raises(StopAsyncIteration):
+            await anext(subscription)
+
+    run(test)
+
+
+def test_another_thread_may_iterate_and_one_that_waits_is_released() -> None:
+    async def test(reader: Reader) -> None:
+        subscription = reader.subscribe()
+        found: list[str] = []
+
+        def consume() -> None:
+            for event in subscription:
+                found.append(event.payload["content"])
+
+        thread = threading.Thread(target=consume)
+        thread.start()
+        for _ in range(10):
+            reader.send(subscription, count=3)
+            await asyncio.sleep(0.001)
+        await until(lambda: len(found) == 30)
+        await until(lambda: subscription.cursor == "look 30" or len(found) == 30)
+        subscription()
+        await asyncio.to_thread(thread.join)
+        assert found == numbers(1, 30)
+
+    run(test)
+
+
+def test_iterating_on_the_loop_itself_is_refused_because_it_would_stop_it() -> None:
+    async def test(reader: Reader) -> None:
+        with pytest.raises(RuntimeError, match="async for"):
+            next(reader.subscribe())
+
+    run(test)
+
+
+def test_a_subscription_with_callbacks_is_not_iterated_over() -> None:
+    async def test(reader: Reader) -> None:
+        with pytest.raises(TypeError, match="callbacks"):
+            await anext(reader.subscribe(print))
+
+    run(test)
+
+
+def test_a_cancelled_wait_loses_no_event() -> None:
+    async def test(reader: Reader) -> None:
+        subscription = reader.subscribe()
+        for _ in range(5):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(subscription), 0.01)
+        reader.send(subscription)
+        assert (await anext(subscription)).payload["content"] == "1"
+
+    run(test)
+
+
+def test_the_rate_holds_for_iterating_too() -> None:
+    async def test(reader: Reader) -> None:
+        subscription = reader.subscribe()
+        reader.send(subscription)
+        await anext(subscription)
+        began = time.monotonic()
+        reader.send(subscription, count=5)
+        for _ in range(5):
+            await anext(subscription)
+        assert 0.05 < time.monotonic() - began < 0.5
+
+    run(test, events_per_second=10)
+
+
+def test_subscribers_of_one_event_cannot_change_each_others() -> None:
+    async def test(reader: Reader) -> None:
+        def spoil(memory: Memory) -> None:
+            assert memory.metadata is not None
+            memory.metadata["a"].append("spoilt")
+
+        heard: Heard[Memory] = Heard()
+        spoilt = [reader.subscribe(spoil) for _ in range(3)]
+        iterated = reader.subscribe()
+        honest = reader.subscribe(heard)
+        reader.send(*spoilt, iterated, honest)
+        await until(lambda: all(one.cursor == "look 1" for one in spoilt))
+        assert (await heard.arrived(1))[0].metadata == {"a": [1]}
+        assert (await anext(iterated)).payload["metadata"] == {"a": [1]}
+
+    run(test)
+
+
+def test_an_eviction_is_told_and_ends_it_at_once() -> None:
+    async def test(reader: Reader) -> None:
+        errors: Heard[Exception] = Heard()
+        heard: Heard[Memory] = Heard()
+        subscription = reader.subscribe(heard, on_error=errors)
+        iterated = reader.subscribe()
+        reader.send(iterated, count=3)
+        evicted = SubscriptionEvicted("no room")
+        subscription.close(evicted)
+        iterated.close(evicted)
+        assert await errors.arrived(1) == [evicted]
+        assert subscription.error is evicted
+        assert iterated.cursor == "start"
+        with pytest.raises(SubscriptionEvicted):
+            await anext(iterated)
+        with pytest.raises(StopAsyncIteration):
+            await anext(iterated)
+
+    run(test)
+
+
+def test_what_ends_a_subscription_comes_after_the_events_before_it() -> None:
+    async def test(reader: Reader) -> None:
+        order: list[object] = []
+        subscription = reader.subscribe(lambda memory: order.append(memory.content), on_error=order.append)
+        iterated = reader.subscribe()
+        reader.send(subscription, iterated, count=2)
+        expired = FeedExpired("too old")
+        for one in (subscription, iterated):
+            one.end(expired)
+            one.end(GravityMemoryError("a second end"))
+        reader.send(subscription, iterated)
+        await until(lambda: subscription.closed)
+        assert order == ["1", "2", expired]
+        assert [(await anext(iterated)).payload["content"] for _ in range(2)] == ["1", "2"]
+        with pytest.raises(FeedExpired):
+            await anext(iterated)
+        assert iterated.closed
+        assert iterated.error is expired
+        assert subscription.cursor == "after 2"
+
+    run(test)
+
+
+def test_a_resync_comes_between_the_events_before_and_after_it() -> None:
+    async def test(reader: Reader) -> None:
+        order: list[object] = []
+
+        async def resync(error: EventsLost) -> None:
+            await asyncio.sleep(0.01)
+            order.append(error)
+
+        subscription = reader.subscribe(lambda memory: order.append(memory.content), on_resync=resync)
+        reader.send(subscription, count=2)
+        lost = FeedExpired("a break")
+        subscription.resync(lost, "new head")
+        reader.cursor = "new head"
+        reader.send(subscription)
+        assert subscription.cursor == "start"
+        await until(lambda: len(order) == 4)
+        assert order == ["1", "2", lost, "3"]
+
+    run(test)
+
+
+def test_a_warning_does_not_end_it() -> None:
+    async def test(reader: Reader) -> None:
+        errors: Heard[Exception] = Heard()
+        heard: Heard[Memory] = Heard()
+        subscription = reader.subscribe(heard, on_error=errors)
+        lost = ConnectionLost("three times")
+        subscription.warn(lost)
+        reader.send(subscription)
+        assert await errors.arrived(1) == [lost]
+        await heard.arrived(1)
+        assert not subscription.closed
+
+    run(test)
+
+
+def test_a_full_backlog_says_when_it_has_room_again() -> None:
+    async def test(reader: Reader) -> None:
+        release = asyncio.Event()
+
+        async def slow(_: Memory) -> None:
+            await release.wait()
+
+        subscription = reader.subscribe(slow)
+        reader.send(subscription, count=10)
+        assert subscription.room == 0
+        subscription.is_waiting_for_room = True
+        await asyncio.sleep(0.01)
+        assert reader.caught_up_again == []
+        release.set()
+        await until(lambda: reader.caught_up_again)
+        assert subscription.room == 10
+
+    run(test, largest_backlog=10)
+
+
+@pytest.mark.parametrize("is_iterated", [True, False])
+def test_in_payload_mode_a_full_backlog_drops_the_oldest_and_says_how_many(is_iterated: bool) -> None:
+    async def test(reader: Reader) -> None:
+        release = asyncio.Event()
+        errors: Heard[Exception] = Heard()
+        seen: list[str | None] = []
+
+        async def slow(memory: Memory) -> None:
+            await release.wait()
+            seen.append(memory.content)
+
+        subscription = reader.subscribe(*([] if is_iterated else [slow]), on_error=errors)
+        reader.send(subscription)
+        await asyncio.sleep(0.01)
+        for _ in range(99):
+            subscription.make_room()
+            reader.send(subscription)
+        release.set()
+        if is_iterated:
+            await errors.arrived(1)
+            while len(seen) < 1 or seen[-1] != "100":
+                seen.append((await anext(subscription)).payload["content"])
+        else:
+            await until(lambda: seen[-1:] == ["100"])
+        dropped = [error.count for error in errors.items if isinstance(error, EventsLost)]
+        assert sum(count or 0 for count in dropped) == 100 - len(seen)
+        assert seen[1:] == numbers(100 - len(seen) + 2, 100)
+        assert 5 <= len(seen) <= 12
+
+    run(test, largest_backlog=10)
+
+
+def test_a_thousand_subscriptions_share_one_event() -> None:
+    async def test(reader: Reader) -> None:
+        heard: Heard[Memory] = Heard()
+        subscriptions = [reader.subscribe(heard) for _ in range(1000)]
+        reader.send(*subscriptions)
+        await heard.arrived(1000)
+        assert {memory.content for memory in heard.items} == {"1"}
+
+    run(test)
