@@ -3246,59 +3246,64 @@ $_gravity_memory_feed_timeline$;
 COMMENT ON FUNCTION @extschema@._gravity_memory_feed_timeline() IS
     'The timeline of the write-ahead log of this server.';
 
--- sql/feed/_gravity_memory_feed_cursor.sql
+-- sql/feed/_gravity_memory_feed_place.sql
 
--- _gravity_memory_feed_cursor(p_snapshot, p_issued_at): a place in the feed of changes, as text.
+-- _gravity_memory_feed_place(p_snapshot, p_taken_at): a place in the feed of changes: everything that is visible in a snapshot has been read.
 --
--- Parts: 1 (the format), the server's system identifier, its timeline, when it was issued in microseconds, and the snapshot: every event of a
--- transaction visible in it has been read. _gravity_memory_read_cursor() takes it apart and says what each part is for; between
--- two pages, gravity_memory_changes() appends how far it is.
-CREATE FUNCTION @extschema@._gravity_memory_feed_cursor(p_snapshot pg_snapshot, p_issued_at timestamptz)
+-- Parts, with / between: the server's timeline, when the snapshot was taken in microseconds, the snapshot. A cursor is 1 (the format), the
+-- server's system identifier, and a place; between two pages, the place that the reader comes from, the one that the page leads to, and
+-- the last event of the page. _gravity_memory_read_cursor() says what each part is for.
+CREATE FUNCTION @extschema@._gravity_memory_feed_place(p_snapshot pg_snapshot, p_taken_at timestamptz)
 RETURNS text
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
-AS $_gravity_memory_feed_cursor$
-    SELECT format('1/%s/%s/%s/%s', (SELECT c.system_identifier FROM pg_control_system() AS c),
-                  @extschema@._gravity_memory_feed_timeline(), trunc(extract(epoch FROM p_issued_at) * 1000000), p_snapshot)
-$_gravity_memory_feed_cursor$;
+AS $_gravity_memory_feed_place$
+    SELECT format('%s/%s/%s', @extschema@._gravity_memory_feed_timeline(), trunc(extract(epoch FROM p_taken_at) * 1000000), p_snapshot)
+$_gravity_memory_feed_place$;
 
-COMMENT ON FUNCTION @extschema@._gravity_memory_feed_cursor(pg_snapshot, timestamptz) IS
-    'A place in the feed of changes, as the text that readers keep.';
+COMMENT ON FUNCTION @extschema@._gravity_memory_feed_place(pg_snapshot, timestamptz) IS
+    'A place in the feed of changes, as the text that cursors are made of.';
 
 -- sql/feed/_gravity_memory_read_cursor.sql
 
 -- _gravity_memory_read_cursor(p_cursor): the parts of a cursor, if the feed can be read on from it.
 --
--- Returns first_unseen (transactions from it on were not seen), were_open (those before it that were open then), issued_at, lost_transactions
--- (see below), and for a cursor between two pages the snapshot that the page belongs to and the last event of the page.
+-- Returns origin (the cursor without its page), first_unseen (transactions from it on were not seen), were_open (those before it that were open
+-- then), taken_at, lost_transactions (see below); and for a cursor between two pages page_place, page_snapshot and page_event, the
+-- last event of the page. page_event stands alone where the page has to be looked for anew.
 -- lost_transactions: since the cursor was issued the server crashed, or another one took over. Transactions that had left nothing on
 -- disk are forgotten then, and their numbers given anew: what was written after the cursor was issued is new, whatever
 -- its number. A crash resets the statistics; another server has another timeline.
 -- Errors: 22023 for a text that is no cursor, 72000 (snapshot too old) for one of another server or older than feed_retention.
 CREATE FUNCTION @extschema@._gravity_memory_read_cursor(
-    p_cursor text, OUT first_unseen xid8, OUT were_open xid8[], OUT issued_at timestamptz, OUT lost_transactions boolean,
-    OUT page_snapshot pg_snapshot, OUT page_event bigint)
+    p_cursor text, OUT origin text, OUT first_unseen xid8, OUT were_open xid8[], OUT taken_at timestamptz, OUT lost_transactions boolean,
+    OUT page_place text, OUT page_snapshot pg_snapshot, OUT page_event bigint)
 RETURNS record
 LANGUAGE plpgsql
 STABLE
 SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_read_cursor$
 DECLARE
-    v_parts text[] := string_to_array(p_cursor, '/');
-    v_snapshot pg_snapshot;
+    v_parts CONSTANT text[] := string_to_array(p_cursor, '/');
+    v_timeline CONSTANT text := @extschema@._gravity_memory_feed_timeline()::text;
+    v_crashed_at CONSTANT timestamptz := (SELECT COALESCE(b.stats_reset, 'infinity') FROM pg_stat_bgwriter AS b);
     v_resync CONSTANT text := 'Take a new cursor from SELECT memory_changes_head(), read the memories and arcs themselves, then go on '
                               'from that cursor.';
+    v_snapshot pg_snapshot;
+    v_page_taken_at timestamptz;
     v_retention interval;
 BEGIN
     BEGIN
-        IF p_cursor IS NULL OR p_cursor !~ '^1/[0-9]+/[0-9]+/[0-9]+/[0-9]+:[0-9]+:[0-9,]*(/[0-9]+:[0-9]+:[0-9,]*/[0-9]+)?$' THEN
+        IF p_cursor IS NULL OR p_cursor !~ ('^1/[0-9]+/[0-9]+/[0-9]+/[0-9]+:[0-9]+:[0-9,]*'
+                                            '(/[0-9]+/[0-9]+/[0-9]+:[0-9]+:[0-9,]*/[0-9]+)?$') THEN
             RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'no cursor';
         END IF;
+        taken_at := to_timestamp(0) + v_parts[4]::bigint * interval '1 microsecond';
         v_snapshot := v_parts[5]::pg_snapshot;
-        issued_at := to_timestamp(0) + v_parts[4]::bigint * interval '1 microsecond';
-        page_snapshot := v_parts[6]::pg_snapshot;
-        page_event := v_parts[7]::bigint;
+        v_page_taken_at := to_timestamp(0) + v_parts[7]::bigint * interval '1 microsecond';
+        page_snapshot := v_parts[8]::pg_snapshot;
+        page_event := v_parts[9]::bigint;
     EXCEPTION WHEN data_exception THEN
         RAISE EXCEPTION 'not a cursor of the feed of changes: %', COALESCE(quote_literal(left(p_cursor, 200)), 'NULL')
             USING ERRCODE = 'invalid_parameter_value',
@@ -3308,15 +3313,22 @@ BEGIN
         RAISE EXCEPTION 'the cursor was issued by another server' USING ERRCODE = '72000', HINT = v_resync;
     END IF;
     v_retention := (@extschema@._gravity_memory_effective_settings() ->> 'feed_retention')::interval;
-    IF issued_at < clock_timestamp() - v_retention THEN
-        RAISE EXCEPTION 'the cursor has expired: it was issued at %, and events are kept for %', issued_at, v_retention
+    IF taken_at < clock_timestamp() - v_retention THEN
+        RAISE EXCEPTION 'the cursor has expired: it was issued at %, and events are kept for %', taken_at, v_retention
             USING ERRCODE = '72000', HINT = v_resync;
     END IF;
 
+    origin := array_to_string(v_parts[1:5], '/');
     first_unseen := pg_snapshot_xmax(v_snapshot);
     were_open := ARRAY(SELECT x FROM pg_snapshot_xip(v_snapshot) AS x);
-    lost_transactions := v_parts[3]::bigint <> @extschema@._gravity_memory_feed_timeline()
-        OR COALESCE((SELECT b.stats_reset > issued_at FROM pg_stat_bgwriter AS b), true);
+    lost_transactions := v_parts[3] <> v_timeline OR v_crashed_at > taken_at;
+    -- The snapshot of a page is worth nothing either, once transactions were lost after it. None that it saw open can commit any more, so
+    -- that what comes is after the last event of the page in any case.
+    IF v_parts[6] <> v_timeline OR v_crashed_at > v_page_taken_at THEN
+        page_snapshot := NULL;
+    ELSIF page_snapshot IS NOT NULL THEN
+        page_place := array_to_string(v_parts[6:8], '/');
+    END IF;
 END
 $_gravity_memory_read_cursor$;
 
@@ -3374,7 +3386,8 @@ SET search_path = pg_catalog, pg_temp
 AS $memory_changes_head$
 BEGIN
     PERFORM @extschema@._gravity_memory_check_feed();
-    RETURN @extschema@._gravity_memory_feed_cursor(@extschema@._gravity_memory_feed_snapshot(), clock_timestamp());
+    RETURN format('1/%s/%s', (SELECT c.system_identifier FROM pg_control_system() AS c),
+                  @extschema@._gravity_memory_feed_place(@extschema@._gravity_memory_feed_snapshot(), clock_timestamp()));
 END
 $memory_changes_head$;
 
@@ -3414,13 +3427,12 @@ DECLARE
     v_few_users CONSTANT integer := 20;
     v_recently CONSTANT interval := '10 seconds';
     v_from record;
-    v_issued_at CONSTANT timestamptz := clock_timestamp();
     v_to pg_snapshot;
+    v_place text;
     v_reason text;
     v_events refcursor;
     v_event record;
     v_found integer := 0;
-    v_page_cursor text;
 BEGIN
     IF p_user_ids IS NULL THEN
         RAISE EXCEPTION 'gravity_memory_changes(): p_user_ids must not be NULL'
@@ -3433,12 +3445,13 @@ BEGIN
     PERFORM @extschema@._gravity_memory_check_feed();
     v_from := @extschema@._gravity_memory_read_cursor(p_cursor);
     v_to := COALESCE(v_from.page_snapshot, @extschema@._gravity_memory_feed_snapshot());
+    v_place := COALESCE(v_from.page_place, @extschema@._gravity_memory_feed_place(v_to, clock_timestamp()));
 
     SELECT b.payload ->> 'reason' INTO v_reason
     FROM @extschema@.memory_events AS b
     WHERE b.user_id = '' AND b.event = 'feed_broken'
       AND (b.xid >= v_from.first_unseen OR b.xid = ANY (v_from.were_open)
-           OR (v_from.lost_transactions AND b.created_at > v_from.issued_at))
+           OR (v_from.lost_transactions AND b.created_at > v_from.taken_at))
       AND pg_visible_in_snapshot(b.xid, v_to) AND age(b.xmin) <= age(b.xid::xid)
     ORDER BY b.event_id
     LIMIT 1;
@@ -3449,8 +3462,7 @@ BEGIN
                          'that cursor.';
     END IF;
 
-    v_page_cursor := array_to_string((string_to_array(p_cursor, '/'))[1:5], '/') || '/' || v_to::text || '/';
-    IF cardinality(p_user_ids) <= v_few_users OR v_from.lost_transactions OR v_from.issued_at < v_issued_at - v_recently THEN
+    IF cardinality(p_user_ids) <= v_few_users OR v_from.lost_transactions OR v_from.taken_at < clock_timestamp() - v_recently THEN
         OPEN v_events FOR
             SELECT e.event_id, e.user_id, e.event, e.subject_id, e.payload, e.created_at
             FROM (SELECT DISTINCT n.user_id FROM unnest(p_user_ids) AS n (user_id)) AS u
@@ -3465,7 +3477,7 @@ BEGIN
                 UNION ALL
                 SELECT l.event_id, l.xid, l.xmin AS row_xid, l.user_id, l.event, l.subject_id, l.payload, l.created_at
                 FROM @extschema@.memory_events AS l
-                WHERE v_from.lost_transactions AND l.user_id = u.user_id AND l.created_at > v_from.issued_at
+                WHERE v_from.lost_transactions AND l.user_id = u.user_id AND l.created_at > v_from.taken_at
                   AND l.xid < v_from.first_unseen AND l.xid <> ALL (v_from.were_open)) AS e
             WHERE pg_visible_in_snapshot(e.xid, v_to) AND e.event_id > COALESCE(v_from.page_event, 0) AND e.event <> 'feed_broken'
               AND age(e.row_xid) <= age(e.xid::xid)
@@ -3496,7 +3508,7 @@ BEGIN
         subject_id := v_event.subject_id;
         payload := v_event.payload;
         created_at := v_event.created_at;
-        next_cursor := v_page_cursor || v_event.event_id;
+        next_cursor := format('%s/%s/%s', v_from.origin, v_place, v_event.event_id);
         RETURN NEXT;
     END LOOP;
     CLOSE v_events;
@@ -3512,7 +3524,8 @@ BEGIN
         OR age(pg_snapshot_xmax(pg_current_snapshot())::xid) > 0
         OR pg_current_xact_id_if_assigned() IS NOT NULL;
     IF NOT has_more THEN
-        next_cursor := @extschema@._gravity_memory_feed_cursor(v_to, v_issued_at);
+        -- The same server issued the one that was passed.
+        next_cursor := format('1/%s/%s', split_part(p_cursor, '/', 2), v_place);
     END IF;
     RETURN NEXT;
 END

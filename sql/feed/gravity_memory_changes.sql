@@ -29,13 +29,12 @@ DECLARE
     v_few_users CONSTANT integer := 20;
     v_recently CONSTANT interval := '10 seconds';
     v_from record;
-    v_issued_at CONSTANT timestamptz := clock_timestamp();
     v_to pg_snapshot;
+    v_place text;
     v_reason text;
     v_events refcursor;
     v_event record;
     v_found integer := 0;
-    v_page_cursor text;
 BEGIN
     IF p_user_ids IS NULL THEN
         RAISE EXCEPTION 'gravity_memory_changes(): p_user_ids must not be NULL'
@@ -48,12 +47,13 @@ BEGIN
     PERFORM @extschema@._gravity_memory_check_feed();
     v_from := @extschema@._gravity_memory_read_cursor(p_cursor);
     v_to := COALESCE(v_from.page_snapshot, @extschema@._gravity_memory_feed_snapshot());
+    v_place := COALESCE(v_from.page_place, @extschema@._gravity_memory_feed_place(v_to, clock_timestamp()));
 
     SELECT b.payload ->> 'reason' INTO v_reason
     FROM @extschema@.memory_events AS b
     WHERE b.user_id = '' AND b.event = 'feed_broken'
       AND (b.xid >= v_from.first_unseen OR b.xid = ANY (v_from.were_open)
-           OR (v_from.lost_transactions AND b.created_at > v_from.issued_at))
+           OR (v_from.lost_transactions AND b.created_at > v_from.taken_at))
       AND pg_visible_in_snapshot(b.xid, v_to) AND age(b.xmin) <= age(b.xid::xid)
     ORDER BY b.event_id
     LIMIT 1;
@@ -64,8 +64,7 @@ BEGIN
                          'that cursor.';
     END IF;
 
-    v_page_cursor := array_to_string((string_to_array(p_cursor, '/'))[1:5], '/') || '/' || v_to::text || '/';
-    IF cardinality(p_user_ids) <= v_few_users OR v_from.lost_transactions OR v_from.issued_at < v_issued_at - v_recently THEN
+    IF cardinality(p_user_ids) <= v_few_users OR v_from.lost_transactions OR v_from.taken_at < clock_timestamp() - v_recently THEN
         OPEN v_events FOR
             SELECT e.event_id, e.user_id, e.event, e.subject_id, e.payload, e.created_at
             FROM (SELECT DISTINCT n.user_id FROM unnest(p_user_ids) AS n (user_id)) AS u
@@ -80,7 +79,7 @@ BEGIN
                 UNION ALL
                 SELECT l.event_id, l.xid, l.xmin AS row_xid, l.user_id, l.event, l.subject_id, l.payload, l.created_at
                 FROM @extschema@.memory_events AS l
-                WHERE v_from.lost_transactions AND l.user_id = u.user_id AND l.created_at > v_from.issued_at
+                WHERE v_from.lost_transactions AND l.user_id = u.user_id AND l.created_at > v_from.taken_at
                   AND l.xid < v_from.first_unseen AND l.xid <> ALL (v_from.were_open)) AS e
             WHERE pg_visible_in_snapshot(e.xid, v_to) AND e.event_id > COALESCE(v_from.page_event, 0) AND e.event <> 'feed_broken'
               AND age(e.row_xid) <= age(e.xid::xid)
@@ -111,7 +110,7 @@ BEGIN
         subject_id := v_event.subject_id;
         payload := v_event.payload;
         created_at := v_event.created_at;
-        next_cursor := v_page_cursor || v_event.event_id;
+        next_cursor := format('%s/%s/%s', v_from.origin, v_place, v_event.event_id);
         RETURN NEXT;
     END LOOP;
     CLOSE v_events;
@@ -127,7 +126,8 @@ BEGIN
         OR age(pg_snapshot_xmax(pg_current_snapshot())::xid) > 0
         OR pg_current_xact_id_if_assigned() IS NOT NULL;
     IF NOT has_more THEN
-        next_cursor := @extschema@._gravity_memory_feed_cursor(v_to, v_issued_at);
+        -- The same server issued the one that was passed.
+        next_cursor := format('1/%s/%s', split_part(p_cursor, '/', 2), v_place);
     END IF;
     RETURN NEXT;
 END

@@ -12,7 +12,8 @@ SET search_path = pg_catalog, pg_temp
 AS $memory_changes_head$
 BEGIN
     PERFORM @extschema@._gravity_memory_check_feed();
-    RETURN @extschema@._gravity_memory_feed_cursor(@extschema@._gravity_memory_feed_snapshot(), clock_timestamp());
+    RETURN format('1/%s/%s', (SELECT c.system_identifier FROM pg_control_system() AS c),
+                  @extschema@._gravity_memory_feed_place(@extschema@._gravity_memory_feed_snapshot(), clock_timestamp()));
 END
 $memory_changes_head$;
 

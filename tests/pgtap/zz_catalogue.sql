@@ -72,7 +72,7 @@ SELECT bag_eq(
           'gravity_memory_explain_recall', 'gravity_memory_index_usage', 'gravity_memory_slow_queries', 'gravity_memory_stats',
           'gravity_memory_index_catalogue', 'gravity_memory_index_ddl', 'gravity_memory_search_all', 'gravity_memory_settings',
           'gravity_weighted_search', 'match_memories', 'notify_arc_created', 'notify_memory_created', 'recall_memories',
-          '_gravity_memory_check_feed', '_gravity_memory_feed_cursor', '_gravity_memory_feed_snapshot', '_gravity_memory_feed_timeline',
+          '_gravity_memory_check_feed', '_gravity_memory_feed_place', '_gravity_memory_feed_snapshot', '_gravity_memory_feed_timeline',
           '_gravity_memory_read_cursor', '_gravity_memory_realtime_tables', '_gravity_memory_records_events', '_gravity_memory_wake_listeners',
           'gravity_memory_changes', 'memory_changes_head', 'memory_changes_since'],
     'everybody may execute what reads, and the triggers that run as the writer');

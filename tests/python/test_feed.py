@@ -197,6 +197,35 @@ def test_every_event_comes_exactly_once_when_the_server_is_killed_and_numbers_of
     assert reader.seen == ["before", "after", "and on"]
 
 
+def test_a_server_that_is_killed_between_two_pages_repeats_nothing_and_skips_nothing(new_server: NewServer) -> None:
+    server = new_server({"synchronous_commit": "off", "wal_writer_delay": "10s", "autovacuum": "off"}, durable=True)
+    server.create_database("fed", extensions=["vector", "gravity_memory"])
+    with server.connect("fed") as connection:
+        connection.execute("SELECT gravity_memory_set('notify', 'wakeup')")
+        start = reader_from_now(connection, "ada").cursor
+        connection.execute("SET synchronous_commit = on")
+        for content in "abc":
+            connection.execute(ADD, ("ada", content))
+        connection.execute("SET synchronous_commit = off")
+        for _ in range(50):
+            connection.execute("BEGIN")
+            connection.execute("SELECT pg_current_xact_id()")
+            connection.execute("ROLLBACK")
+        first = connection.execute(
+            "SELECT payload ->> 'content', next_cursor FROM memory_changes_since('ada', %s, 2)", (start,)
+        ).fetchall()
+        assert [content for content, _ in first] == ["a", "b", None]
+        server.kill()
+    server.start()
+    with server.connect("fed") as connection:
+        reader = Reader("ada", first[-1][1], limit=1)
+        connection.execute(ADD, ("ada", "d"))
+        assert reader.look(connection) == ["c", "d"]
+        for content in "ef":
+            connection.execute(ADD, ("ada", content))
+        assert reader.look(connection) == ["e", "f"]
+
+
 def test_a_killed_server_loses_no_event_of_a_committed_memory(new_server: NewServer) -> None:
     server = new_server(durable=True)
     server.create_database("fed", extensions=["vector", "gravity_memory"])

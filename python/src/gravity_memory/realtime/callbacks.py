@@ -60,6 +60,10 @@ class CallbackThreads:
             failure: BaseException | None = None
             try:
                 result = function(*args, **kwargs)
+            except StopIteration as error:
+                # A future cannot carry it.
+                failure = RuntimeError("the callback raised StopIteration")
+                failure.__cause__ = error
             except BaseException as error:
                 failure = error
             # The loop may have ended meanwhile.

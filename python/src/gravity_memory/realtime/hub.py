@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import enum
 import logging
+import weakref
 
 import psycopg
 
@@ -67,6 +68,8 @@ class Hub:
         self._alarm = Alarm()
         self._feed = FeedReader(config.realtime)
         self._payload = PayloadReader()
+        # Those that have ended may still be handing over.
+        self._made: weakref.WeakSet[Subscription] = weakref.WeakSet()
         self._newcomers: dict[Subscription, None] = {}
         # Who was subscribed in payload mode when the connection broke, or the mode changed.
         self._uprooted: dict[Subscription, EventsLost] = {}
@@ -92,6 +95,7 @@ class Hub:
         if self._is_closing:
             raise GravityMemoryError("the client is closed")
         subscription = Subscription(request, self)
+        self._made.add(subscription)
         self._newcomers[subscription] = None
         if self._runner is None:
             self._runner = self.loop.create_task(self._run(), name="gravity-memory-hub")
@@ -132,7 +136,7 @@ class Hub:
         """End all subscriptions and close the connection. Coroutines that run as callbacks are cancelled."""
         self._is_closing = True
         callbacks = []
-        for subscription in self._everybody():
+        for subscription in list(self._made):
             subscription.close()
             if (task := subscription.cancel_callback()) is not None:
                 callbacks.append(task)
@@ -168,6 +172,8 @@ class Hub:
                     elif not self._is_closing:
                         await self._after_failure(problem)
         except asyncio.CancelledError:
+            # The loop ends, and nobody has closed us.
+            self._is_closing = True
             raise
         except BaseException as error:
             logger.exception("reading for the subscriptions has failed")

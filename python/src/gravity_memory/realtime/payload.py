@@ -60,7 +60,7 @@ class PayloadReader:
             return
         try:
             payload = json.loads(notification.payload)
-        except ValueError:
+        except (ValueError, RecursionError):
             payload = None
         # Anyone who may connect may send anything on these channels.
         if not isinstance(payload, dict):

@@ -408,7 +408,7 @@ class Subscription:
             if task is not None and task.cancelling():
                 raise
             return error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return error
         return None
 

@@ -1,0 +1,421 @@
+"""Remembering and recalling: results, errors, and what a lost connection does to a write."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import numpy as np
+import psycopg
+import pytest
+from psycopg_pool import ConnectionPool
+
+from gravity_memory import (
+    AsyncGravityMemory,
+    Config,
+    ConnectionLost,
+    FeedExpired,
+    Finding,
+    GravityMemory,
+    GravityMemoryError,
+    InvalidInput,
+    NewMemory,
+    NotPermitted,
+    NotRecorded,
+    RealtimeConfig,
+    RetryConfig,
+)
+from python.tests.client_support import PATIENCE, QUICK, Database, MakeClientDatabase, wait_until
+
+DIMENSIONS = 1536
+
+
+def direction(*heads: float) -> list[float]:
+    """A vector of the table's dimension that begins so."""
+    return [*heads, *[0.0] * (DIMENSIONS - len(heads))]
+
+
+@pytest.fixture
+def memories(database: Database) -> Iterator[GravityMemory]:
+    with GravityMemory(database.dsn, config=QUICK) as client:
+        yield client
+
+
+def test_a_memory_is_returned_as_the_database_completed_it(memories: GravityMemory) -> None:
+    when = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    identity = uuid4()
+    made = memories.remember(
+        "o'brien",
+        "tomorrow\n\U0001f9e0",
+        embedding=np.array(direction(1.0)),
+        gravity_score=1,
+        emotion_type="hope",
+        entities=["Ivy", 'with "quotes"'],
+        session_id="s",
+        thread_id="t",
+        memory_trace_id="m",
+        metadata={"a": [1, 2.5, None, {"b": "c"}]},
+        created_at=when,
+        summary="sum",
+        topic="top",
+        meta_tags=["mine"],
+        id=str(identity),
+    )
+    assert made.id == identity
+    assert (made.user_id, made.content) == ("o'brien", "tomorrow\n\U0001f9e0")
+    assert made.entities == ("Ivy", 'with "quotes"')
+    assert made.meta_tags == ("mine", "high_gravity")
+    assert made.metadata == {"a": [1, 2.5, None, {"b": "c"}]}
+    assert made.created_at == when
+    assert (made.temporal_type, made.identity_anchor, made.gravity_score) == ("future", True, 1.0)
+
+
+def test_what_is_not_given_gets_the_tables_defaults(memories: GravityMemory) -> None:
+    made = memories.remember("user")
+    assert (made.gravity_score, made.meta_tags, made.metadata, made.entities) == (0.5, (), {}, None)
+    assert made.created_at is not None
+    assert abs(datetime.now(UTC) - made.created_at) < timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("count", [1, 2, 999, 1000, 2500])
+def test_many_memories_are_stored_in_order(database: Database, memories: GravityMemory, count: int) -> None:
+    ids = memories.remember_many(
+        NewMemory(user_id="user", content=f"{number}\t\\N", gravity_score=number % 2, entities=["a,b", "{}"])
+        for number in range(count)
+    )
+    assert len(set(ids)) == count
+    rows = database.execute("SELECT id, content, gravity_score, entities FROM gravity_map")
+    assert sorted(rows) == sorted(
+        (identity, f"{number}\t\\N", float(number % 2), ["a,b", "{}"]) for number, identity in enumerate(ids)
+    )
+
+
+@pytest.mark.parametrize("count", [6, 1200])
+def test_memories_with_different_columns_get_their_own_defaults(
+    database: Database, memories: GravityMemory, count: int
+) -> None:
+    given: list[NewMemory | dict[str, Any]] = []
+    for number in range(0, count, 3):
+        given.append({"user_id": "user", "content": str(number), "gravity_score": 0.25, "entities": []})
+        given.append({"user_id": "user", "content": str(number + 1), "embedding": direction(1)})
+        given.append(NewMemory(user_id="user", content=str(number + 2), metadata={"k": "v"}, entities=["x"]))
+    ids = memories.remember_many(given)
+    found = {
+        row[0]: row[1:]
+        for row in database.execute(
+            "SELECT id, content, gravity_score, entities, embedding IS NULL, metadata FROM gravity_map"
+        )
+    }
+    for number, identity in enumerate(ids):
+        expected = [
+            (0.25, [], True, {}),
+            (0.5, None, False, {}),
+            (0.5, ["x"], True, {"k": "v"}),
+        ][number % 3]
+        assert found[identity] == (str(number), *expected)
+
+
+def test_all_are_stored_or_none(database: Database, memories: GravityMemory) -> None:
+    for count in (10, 2000):
+        bad = [{"user_id": "user", "content": str(n), "gravity_score": 0.5} for n in range(count)]
+        bad[-1]["gravity_score"] = 2
+        with pytest.raises(InvalidInput) as caught:
+            memories.remember_many(bad)
+        assert caught.value.sqlstate == "23514"
+        # Found before anything is sent.
+        with pytest.raises(InvalidInput):
+            memories.remember_many([*bad[:-1], {"user": "typo"}])
+    assert database.execute("SELECT count(*) FROM gravity_map") == [(0,)]
+
+
+def test_no_memories_are_no_statement() -> None:
+    with GravityMemory("host=127.0.0.1 port=1") as client:
+        assert client.remember_many([]) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"gravity_score": 1.5},
+        {"gravity_score": "high"},
+        {"content": "nul \x00"},
+        {"content": "half \ud800"},
+        {"embedding": [1.0, 2.0]},
+        {"embedding": [float("nan")] * DIMENSIONS},
+        {"entities": "Ivy"},
+        {"metadata": {"nul": "\x00"}},
+        {"metadata": {1, 2}},
+        {"created_at": datetime(2026, 1, 1)},  # noqa: DTZ001 - that is what is refused
+        {"id": "no uuid"},
+    ],
+)
+def test_what_cannot_be_stored_is_refused(database: Database, memories: GravityMemory, wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        memories.remember("user", **wrong)
+    with pytest.raises(InvalidInput):
+        memories.remember_many([{"user_id": "user", **wrong}])
+    assert database.execute("SELECT count(*) FROM gravity_map") == [(0,)]
+
+
+def test_an_id_that_is_taken_is_refused(memories: GravityMemory) -> None:
+    made = memories.remember("user", "first")
+    with pytest.raises(InvalidInput) as caught:
+        memories.remember("user", "second", id=made.id)
+    assert caught.value.sqlstate == "23505"
+    assert isinstance(caught.value.__cause__, psycopg.errors.UniqueViolation)
+
+
+def test_memories_are_recalled_by_words_and_meaning_with_filters(memories: GravityMemory) -> None:
+    memories.remember("user", "the sea at night", embedding=direction(1), emotion_type="calm", session_id="s")
+    memories.remember("user", "a mountain", embedding=direction(0, 1), entities=["Ivy"], metadata={"k": 1})
+    memories.remember("other", "the sea as well", embedding=direction(1))
+    found = memories.recall("user", "sea", direction(1, 0.1))
+    assert found[0].content == "the sea at night"
+    assert found[0].similarity == pytest.approx(0.995, abs=0.001)
+    assert found[0].bm25 is not None
+    assert found[0].score == pytest.approx(
+        found[0].semantic_score
+        + found[0].lexical_score
+        + found[0].neighbour_score
+        + found[0].gravity_component
+        + found[0].recency_component
+    )
+    assert [one.content for one in memories.recall("user", "mountain sea", entities=["Ivy"])] == ["a mountain"]
+    assert [one.content for one in memories.recall("user", "mountain sea", metadata={"k": 1})] == ["a mountain"]
+    assert memories.recall("user", "sea", until=datetime(2020, 1, 1, tzinfo=UTC)) == []
+    assert len(memories.recall("user", "sea mountain", limit=1, gravity_weight=0.5, half_life=timedelta(days=1))) == 1
+    with pytest.raises(InvalidInput, match="p_query or p_embedding") as caught:
+        memories.recall("user")
+    assert caught.value.sqlstate == "22004"
+    assert caught.value.hint
+    with pytest.raises(InvalidInput, match="p_limit"):
+        memories.recall("user", "sea", limit=1001)
+
+
+def test_memories_are_matched_by_similarity(memories: GravityMemory) -> None:
+    near = memories.remember("user", "near", embedding=direction(1))
+    memories.remember("user", "far", embedding=direction(0, 1))
+    (found,) = memories.match("user", tuple(direction(1, 0.1)))
+    assert (found.id, found.content) == (near.id, "near")
+    assert len(memories.match("user", direction(1), threshold=-1)) == 2
+    assert len(memories.match("user", direction(1), threshold=-1, limit=1)) == 1
+    with pytest.raises(InvalidInput, match="dimensions"):
+        memories.match("user", [1.0])
+
+
+def test_a_conversation_is_returned_in_the_order_it_was_said(memories: GravityMemory) -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    memories.remember_many(
+        {
+            "user_id": "user",
+            "content": str(number),
+            "memory_trace_id": "talk",
+            "metadata": {"role": ["user", "assistant"][number % 2]},
+            "created_at": start + timedelta(seconds=number),
+        }
+        for number in range(12)
+    )
+    turns = memories.context("user", "talk")
+    assert [turn.content for turn in turns] == [str(number) for number in range(2, 12)]
+    assert turns[0].metadata == {"role": "user"}
+    assert len(memories.context("user", "talk", limit=3)) == 3
+
+
+def test_check_returns_typed_findings(database: Database, memories: GravityMemory) -> None:
+    before = memories.check()
+    database.execute("DROP TRIGGER trigger_auto_tag_high_gravity ON gravity_map")
+    found = [finding for finding in memories.check() if finding not in before]
+    assert all(isinstance(finding, Finding) for finding in found)
+    assert any(finding.severity == "error" and finding.remedy for finding in found)
+
+
+def test_the_feed_is_read_by_hand_from_cursor_to_cursor(memories: GravityMemory) -> None:
+    cursor = memories.head()
+    memories.remember_many({"user_id": "user", "content": str(number)} for number in range(5))
+    page = memories.changes("user", cursor, 3)
+    assert [event.memory.content for event in page.events] == ["0", "1", "2"]
+    assert page.has_more
+    assert page.events[-1].cursor is not None
+    rest = memories.changes("user", page.next_cursor)
+    assert [event.memory.content for event in rest.events] == ["3", "4"]
+    assert not rest.has_more
+    again = memories.changes("user", page.events[0].cursor or "")
+    assert [event.memory.content for event in again.events] == ["1", "2", "3", "4"]
+    with pytest.raises(InvalidInput):
+        memories.changes("user", "nonsense")
+    with pytest.raises(InvalidInput):
+        memories.changes("user", cursor, 0)
+
+
+def test_a_page_from_before_a_break_is_an_error_with_the_way_out(database: Database, memories: GravityMemory) -> None:
+    cursor = memories.head()
+    database.execute("TRUNCATE gravity_map CASCADE")
+    with pytest.raises(FeedExpired) as caught:
+        memories.changes("user", cursor)
+    assert caught.value.sqlstate == "72000"
+    assert "memory_changes_head" in (caught.value.hint or "")
+
+
+def test_without_a_feed_its_calls_say_how_to_switch_it_on(make_database: MakeClientDatabase) -> None:
+    with GravityMemory(make_database(notify="payload").dsn) as client, pytest.raises(NotRecorded) as caught:
+        client.head()
+    assert "wakeup" in (caught.value.hint or "")
+
+
+def test_a_role_without_rights_is_told_so(database: Database) -> None:
+    role = f"client_reader_{database.name}"
+    database.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{database.server.password}'")
+    try:
+        dsn = f"{database.dsn} user={role}"
+        with GravityMemory(dsn) as client, pytest.raises(NotPermitted):
+            client.remember("user")
+    finally:
+        database.execute(f"DROP OWNED BY {role}")
+        database.execute(f"DROP ROLE {role}")
+
+
+def test_a_server_that_cannot_be_reached_is_an_error_in_time() -> None:
+    config = Config(realtime=RealtimeConfig(timeout=1), retry=RetryConfig(attempts=1, delay=0.05))
+    with GravityMemory("host=127.0.0.1 port=1 user=nobody dbname=none", config=config) as client:
+        began = time.monotonic()
+        with pytest.raises(ConnectionLost):
+            client.check()
+        assert time.monotonic() - began < 20
+
+
+def test_connections_that_broke_while_idle_are_replaced(database: Database, memories: GravityMemory) -> None:
+    memories.check()
+    for _ in range(3):
+        database.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'gravity-memory' AND datname = current_database()"
+        )
+        assert memories.remember("user").user_id == "user"
+    assert database.execute("SELECT count(*) FROM gravity_map") == [(3,)]
+
+
+class Cutter:
+    """Cuts a client's connections while its writes wait for a lock, before or after they have taken effect."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def cut_waiting(self) -> None:
+        """Cut every session that waits for a lock on gravity_map, once there is one."""
+        deadline = time.monotonic() + PATIENCE
+        while not self._database.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+@pytest.mark.parametrize("count", [1, 5, 1500])
+def test_a_write_that_was_cut_is_repeated_and_stored_once(
+    database: Database, memories: GravityMemory, count: int
+) -> None:
+    results: list[Any] = []
+
+    def write() -> None:
+        if count == 1:
+            results.append([memories.remember("user", "0").id])
+        else:
+            results.append(memories.remember_many({"user_id": "user", "content": str(n)} for n in range(count)))
+
+    with database.connect(autocommit=False) as blocker:
+        blocker.execute("LOCK TABLE gravity_map IN SHARE MODE")
+        thread = threading.Thread(target=write)
+        thread.start()
+        Cutter(database).cut_waiting()
+        blocker.rollback()
+    thread.join()
+    stored: list[tuple[UUID]] = database.execute("SELECT id FROM gravity_map")
+    assert sorted(row[0] for row in stored) == sorted(results[0])
+
+
+class _LosesAnswers(psycopg.Connection[Any]):
+    """A connection that is lost right after the server has committed: the client cannot know."""
+
+    losses = 0
+
+    def cursor(self, *arguments: Any, **options: Any) -> Any:
+        made = super().cursor(*arguments, **options)
+        execute = made.execute
+
+        def losing(query: Any, *more: Any, **also: Any) -> Any:
+            result = execute(query, *more, **also)
+            if _LosesAnswers.losses > 0 and "gravity_map" in made._query.query.decode() and b"INSERT" in made._query.query:
+                _LosesAnswers.losses -= 1
+                if self.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
+                    self.commit() if not self._num_transactions else self.execute("COMMIT")
+                self.pgconn.finish()
+                raise psycopg.OperationalError("server closed the connection unexpectedly")
+            return result
+
+        made.execute = losing
+        return made
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_write_that_took_effect_unheard_is_not_stored_again(database: Database, count: int) -> None:
+    _LosesAnswers.losses = 2
+    with (
+        ConnectionPool(
+            database.dsn, min_size=1, connection_class=_LosesAnswers, kwargs={"autocommit": True}, open=True
+        ) as pool,
+        GravityMemory(pool, config=QUICK) as client,
+    ):
+        if count == 1:
+            made = client.remember("user", "once")
+            assert (made.content, made.gravity_score) == ("once", 0.5)
+            ids = [made.id]
+        else:
+            ids = client.remember_many({"user_id": "user", "content": str(n)} for n in range(count))
+    assert _LosesAnswers.losses < 2
+    assert sorted(row[0] for row in database.execute("SELECT id FROM gravity_map")) == sorted(ids)
+
+
+def test_both_clients_agree(database: Database) -> None:
+    async def main() -> None:
+        async with AsyncGravityMemory(database.dsn, config=QUICK) as client:
+            made = await client.remember("user", "the sea", embedding=direction(1), memory_trace_id="m")
+            ids = await client.remember_many({"user_id": "user", "content": str(n)} for n in range(1100))
+            assert len(ids) == 1100
+            with GravityMemory(database.dsn, config=QUICK) as other:
+                assert (await client.recall("user", "sea"))[0].id == other.recall("user", "sea")[0].id == made.id
+                assert await client.match("user", direction(1)) == other.match("user", direction(1))
+                assert await client.context("user", "m") == other.context("user", "m")
+                assert await client.check() == other.check()
+            with pytest.raises(InvalidInput):
+                await client.remember("user", gravity_score=5)
+
+    asyncio.run(main())
+
+
+def test_many_tasks_share_the_pool(database: Database) -> None:
+    async def main() -> None:
+        async with AsyncGravityMemory(database.dsn, config=QUICK) as client:
+            await asyncio.gather(*(client.remember("user", str(number)) for number in range(100)))
+            rows = database.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gravity-memory' AND datname = current_database()")
+            assert rows[0][0] <= 10
+
+    asyncio.run(main())
+    assert database.execute("SELECT count(*) FROM gravity_map") == [(100,)]
+
+
+def test_a_closed_client_says_so(database: Database) -> None:
+    client = GravityMemory(database.dsn)
+    client.check()
+    client.close()
+    client.close()
+    with pytest.raises(GravityMemoryError, match="closed"):
+        client.check()
+    wait_until(
+        lambda: database.execute("SELECT FROM pg_stat_activity WHERE application_name = 'gravity-memory' AND datname = current_database()") == []
+    )
