@@ -4,7 +4,11 @@ Run ``python3 -m devtools --help``. Only the standard library is needed to start
 environment with the pinned packages and continues inside it (see `devtools.venv`).
 """
 
+import os
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
 """The checkout these tools belong to."""
+
+MODULES = os.pathsep.join((str(REPO), str(REPO / "python" / "src")))
+"""Where our Python modules are found, for PYTHONPATH: the tools and tests, and the client."""

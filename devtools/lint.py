@@ -8,13 +8,13 @@ import sys
 import time
 from dataclasses import dataclass
 
-from devtools import REPO
+from devtools import MODULES, REPO
 from devtools.cache import cache_dir
 from devtools.metadata import control_version, metadata_problems, upgrades_to
 from devtools.process import clean_environment
 from devtools.say import say
 
-_PYTHON_FOLDERS = ("devtools", "demo", "bench", "tests/python")
+_PYTHON_FOLDERS = ("devtools", "demo", "bench", "tests/python", "python")
 
 
 _NO_SEARCH_PATH = (
@@ -76,7 +76,7 @@ def _run(name: str, command: list[str]) -> CheckResult:
     done = subprocess.run(
         command,
         cwd=REPO,
-        env=clean_environment({"PYTHONPATH": str(REPO), "PYTHONDONTWRITEBYTECODE": "1"}),
+        env=clean_environment({"PYTHONPATH": MODULES, "PYTHONDONTWRITEBYTECODE": "1"}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

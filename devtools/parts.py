@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from devtools import REPO
+from devtools import MODULES, REPO
 from devtools.cache import cache_dir, is_root
 from devtools.counts import Counts, count_junit, count_tap
 from devtools.errors import SetupError
@@ -197,12 +197,12 @@ def _pytest(server: Server) -> Counts:
     code, _ = run_to_end(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
-            *(f"--junitxml={report}", f"--basetemp={folder / 'pytest'}", "tests/python"),
+            *(f"--junitxml={report}", f"--basetemp={folder / 'pytest'}", "tests/python", "python/tests"),
         ],
         env=clean_environment(
             {
                 SERVER_VARIABLE: str(description),
-                "PYTHONPATH": str(REPO),
+                "PYTHONPATH": MODULES,
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "hypothesis"),
             }

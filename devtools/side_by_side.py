@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from devtools import REPO
+from devtools import MODULES, REPO
 from devtools.cache import run_folder
 from devtools.parts import PartResult
 from devtools.process import clean_environment, with_our_life
@@ -41,7 +41,7 @@ class _Running:
         self._rest = b""
         self.process = subprocess.Popen(
             with_our_life([*words, name, str(report)]),
-            env=clean_environment({"PYTHONPATH": str(REPO), "PYTHONDONTWRITEBYTECODE": "1"}),
+            env=clean_environment({"PYTHONPATH": MODULES, "PYTHONDONTWRITEBYTECODE": "1"}),
             cwd=REPO,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

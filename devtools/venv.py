@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from devtools import REPO
+from devtools import MODULES, REPO
 from devtools.cache import cache_dir, is_root, make_once
 from devtools.errors import SetupError
 from devtools.process import clean_environment, run
@@ -35,7 +35,7 @@ def enter_venv(purpose: str, module: str, arguments: list[str]) -> None:
     """
     python = _prepared_python(purpose)
     environment = clean_environment()
-    environment["PYTHONPATH"] = str(REPO)
+    environment["PYTHONPATH"] = MODULES
     # The checkout may be read-only, and must not fill with caches that a root run leaves behind.
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
     for name in ("LC_ALL", "LANG"):

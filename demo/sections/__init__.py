@@ -6,7 +6,7 @@ comes from the database; what a section claims, it has checked before (see claim
 
 from collections.abc import Callable
 
-from demo.sections import arcs, cleanup, history, install, live, recall, search, settings, specified_query, tags
+from demo.sections import arcs, cleanup, follow, history, install, live, recall, search, settings, specified_query, tags
 from demo.stage import Stage
 
 SECTIONS: tuple[Callable[[Stage], None], ...] = (
@@ -15,6 +15,7 @@ SECTIONS: tuple[Callable[[Stage], None], ...] = (
     tags.show,
     arcs.show,
     live.show,
+    follow.show,
     search.show,
     recall.show,
     specified_query.show,

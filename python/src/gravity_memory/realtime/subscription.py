@@ -165,17 +165,20 @@ class Subscription:
 
     @property
     def cursor(self) -> str | None:
-        """Where to resume with `since`: all before it was handed over, and the callback returned, or the next event was
-        asked for.
+        """Where to resume with `since`: all before it was handed over, and the callback has returned.
 
-        None in payload mode, which cannot resume.
+        When iterating, an event has been handed over when the next one is asked for, or the context manager left in
+        order. None in payload mode, which cannot resume.
         """
         place = self.place
         here = place.cursor if place is not None else None
-        queued = self._queued
-        if here is not None and self._handed_over >= queued:
+        if here is not None and self._is_idle():
             return here
         return self._resume
+
+    def _is_idle(self) -> bool:
+        queued = self._queued
+        return self._handed_over + self._dropped >= queued
 
     def __call__(self) -> None:
         """Unsubscribe."""
@@ -204,6 +207,8 @@ class Subscription:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is None:
+            self._leave_in_order()
         self.close()
 
     async def __aenter__(self) -> Self:
@@ -212,6 +217,8 @@ class Subscription:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is None:
+            self._leave_in_order()
         self.close()
 
     def __aiter__(self) -> Self:
@@ -256,7 +263,7 @@ class Subscription:
         """Whether events of this kind are for it.
 
         One that was closed by another thread takes them until it has left: its cursor must not move past what nobody
-            got.
+        got.
         """
         return event in self.request.kinds and not self._is_ending
 
@@ -307,7 +314,7 @@ class Subscription:
     # Handing over -----------------------------------------------------------------------------------------------
 
     def _put(self, item: _Item, base: str | None) -> None:
-        if self._handed_over >= self._queued and base is not None:
+        if base is not None and self._is_idle():
             self._resume = base
         self._queue.append(item)
         self._queued += 1
@@ -351,14 +358,14 @@ class Subscription:
         batch, self._queue = self._queue, deque()
         while batch:
             item = batch[0]
-            if item.notice is not None:
+            if self._is_closed and item.notice is not _Notice.ERROR:
+                batch.popleft()
+            elif item.notice is not None:
                 if item.notice is _Notice.END and self.request.handlers:
                     self._finish(item)
                 await self._tell(item)
                 batch.popleft()
                 self._pass_on(item)
-            elif self._is_closed:
-                batch.popleft()
             elif not self.request.handlers:
                 batch.popleft()
                 self._pass_on(item)
@@ -371,8 +378,9 @@ class Subscription:
             self._done(item)
             return
         with self._lock:
-            self._ready.append(item)
-            self._wake()
+            if not self._is_closed:
+                self._ready.append(item)
+                self._wake()
 
     def _finish(self, item: _Item) -> None:
         with self._lock:
@@ -442,8 +450,6 @@ class Subscription:
         if item.error is self._drop_notice:
             self._drop_notice = None
         if item.notice is _Notice.RESYNC:
-            if self._is_closed:
-                return
             if self.request.on_resync is not None:
                 problem = await self._call_any(self.request.on_resync, item.error)
                 if problem is not None:
@@ -486,11 +492,7 @@ class Subscription:
         if self.request.handlers:
             raise TypeError("this subscription has callbacks, and cannot be iterated over as well")
         with self._lock:
-            if self._in_hand is not None:
-                item, self._in_hand = self._in_hand, None
-                self._done(item)
-                if self.is_waiting_for_room:
-                    self._on_loop(self._look_for_room)
+            self._acknowledge()
             while self._ready:
                 item = self._ready.popleft()
                 if item.event is not None:
@@ -507,6 +509,18 @@ class Subscription:
                 return None
             self._waiter = concurrent.futures.Future()
             return self._waiter
+
+    def _acknowledge(self) -> None:
+        """The event that was returned last has been handled."""
+        if self._in_hand is not None:
+            item, self._in_hand = self._in_hand, None
+            self._done(item)
+            if self.is_waiting_for_room:
+                self._on_loop(self._look_for_room)
+
+    def _leave_in_order(self) -> None:
+        with self._lock:
+            self._acknowledge()
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
@@ -528,7 +542,7 @@ class Subscription:
     def _leave(self) -> None:
         """Stay where we are in the feed, and have nothing more read for us."""
         place = self.place
-        if place is not None and self._handed_over >= self._queued:
+        if place is not None and self._is_idle():
             self._resume = place.cursor
         self.place = None
         self._host.left(self)
