@@ -79,8 +79,8 @@ _PLAIN = _Arm(PLAIN, None)
 _COMPARED = {GRAVITY.name: _Arm(GRAVITY, None), f"{GRAVITY.name}, deriving left": _LEFT, SPEC.name: _Arm(SPEC, None)}
 _WHY = "Most of it are the rows that recall reads, one per term; derive_bulk_rows leaves them to a later call."
 _WHY_LEFT = (
-    "Most of what is left is tagging, row by row: two regular expressions over the content, and the settings, which are "
-    "read anew for each row so that a change holds from the next one on."
+    "Most of what is left is tagging, row by row: two regular expressions over the content, and the settings, which "
+    "are read anew for each row so that a change holds from the next one on."
 )
 _WHY_COPY = " A trigger before each row also keeps COPY from writing rows in batches."
 _EVERY_SIZE = ((_SELECT, _MANY),)
