@@ -16,8 +16,8 @@ _LIMIT = 100.0
 """Milliseconds, from the specification: "Target: <100ms"."""
 _JUDGED_FROM = 100_000
 _WHY_SORTED = (
-    "These are the specification's indexes as it writes them. A wider one would be one more for every insert, and for every "
-    "change of an arc's totals, to spare the sort of some rows"
+    "These are the specification's indexes as it writes them. A wider one would be one more for every insert, and for "
+    "every change of an arc's totals, to spare the sort of some rows"
 )
 """Fewer memories say nothing: a small table is read from end to end because that is quickest."""
 

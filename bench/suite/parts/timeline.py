@@ -26,8 +26,8 @@ _ANY_USERS = """
 _LESS = 5
 _GROWTH = 1.5
 _WHY = (
-    "One memory in seven is significant here, so that the specification's index finds 50 of them among some 350; reading "
-    "and sending 50 whole memories costs both the same."
+    "One memory in seven is significant here, so that the specification's index finds 50 of them among some 350; "
+    "reading and sending 50 whole memories costs both the same."
 )
 _JUDGED_FROM = 100_000
 """Below, both answer at once, and the ratio says nothing."""
