@@ -178,8 +178,9 @@ AS $cursor_at$
     FROM (SELECT string_to_array(memory_changes_head(), '/') AS h) AS head
 $cursor_at$;
 DELETE FROM memory_events;
-INSERT INTO memory_events (user_id, xid, event, subject_id, payload, wakes)
-SELECT v.user_id, v.xid::text::xid8, 'memory_created', gen_random_uuid(), jsonb_build_object('content', v.content), false
+-- Written before the server began, which a cursor of the past would otherwise take for written after a crash.
+INSERT INTO memory_events (user_id, xid, event, subject_id, payload, wakes, created_at)
+SELECT v.user_id, v.xid::text::xid8, 'memory_created', gen_random_uuid(), jsonb_build_object('content', v.content), false, now() - interval '1 hour'
 FROM (VALUES ('pgtap reader', 30, 'first written'), ('pgtap other', 30, 'other'), ('pgtap reader', 10, 'long open'), ('pgtap reader', 20, 'third'),
              ('pgtap reader', 40, 'last')) AS v (user_id, xid, content);
 CREATE FUNCTION pg_temp.contents(p_cursor text, p_limit integer DEFAULT 100, p_user_ids text[] DEFAULT '{pgtap reader}') RETURNS text[] LANGUAGE sql

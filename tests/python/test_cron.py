@@ -71,7 +71,8 @@ def test_setup_restores_a_lost_job_and_leaves_one_switched_off_on_purpose(cron_d
     cron_db.execute("SELECT cron.alter_job(jobid, active := false) FROM cron.job WHERE jobname = 'evolve-arcs'")
     done = cron_db.execute("SELECT action, object FROM gravity_memory_setup() ORDER BY object").fetchall()
     assert done == [("schedule job", "cleanup-cache")]
-    assert [name for name, _, _ in jobs(cron_db)] == ["cleanup-cache", "cleanup-events", "train-vector-indexes"], "the active ones"
+    active_ones = [name for name, _, _ in jobs(cron_db)]
+    assert active_ones == ["cleanup-cache", "cleanup-events", "train-vector-indexes"]
     active = cron_db.execute("SELECT active FROM cron.job WHERE jobname = 'evolve-arcs'").fetchone()
     assert active == (False,)
 

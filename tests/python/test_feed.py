@@ -1,4 +1,4 @@
-"""The feed of changes, with several sessions and a server that is killed: every event once, none lost, nobody held up."""
+"""The feed of changes, with several sessions and a killed server: every event once, none lost, nobody held up."""
 
 from __future__ import annotations
 

@@ -105,11 +105,11 @@ class Writers(Part):
                 "notification holds a lock of the whole server until it has committed, so those cannot share it."
             ),
             tables=tuple(self._table(scale, flush) for flush in _FLUSHES),
-            goals=tuple(self._goal(flush, clients) for flush in _FLUSHES for clients in scale.clients),
+            goals=tuple(self._goal(scale, flush, clients) for flush in _FLUSHES for clients in scale.clients),
             plots=tuple(self._plot(scale, flush) for flush in _FLUSHES),
         )
 
-    def _goal(self, flush: str, clients: int) -> Goal:
+    def _goal(self, scale: Scale, flush: str, clients: int) -> Goal:
         share = self._loads[flush, _WAKEUP, clients].per_second / self._loads[flush, _OFF, clients].per_second
         return Goal(
             f"inserts per second with the feed of changes, {clients} clients, commit flush {flush}",
