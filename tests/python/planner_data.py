@@ -179,6 +179,15 @@ CROSS JOIN LATERAL (SELECT cardinality(string_to_array(COALESCE(m.content, ''), 
 """
 
 
+# A year of events, each of a transaction of its own; the numbers are those of old transactions.
+_EVENTS = """
+INSERT INTO memory_events (user_id, xid, event, subject_id, payload, wakes, created_at)
+SELECT m.user_id, (row_number() OVER (ORDER BY m.created_at, m.id))::text::xid8, 'memory_created', m.id,
+       jsonb_build_object('id', m.id, 'user_id', m.user_id, 'content', m.content), false, m.created_at
+FROM gravity_map AS m
+"""
+
+
 def load(connection: Connection) -> None:
     """Fill the tables of a database that was made with `DIMENSIONS` dimensions, then VACUUM and ANALYZE.
 
@@ -197,6 +206,7 @@ def load(connection: Connection) -> None:
             connection.execute(_EVOLVE, {"age": age})
     connection.execute(_sized(_THE_REST))
     connection.execute(_DIGESTS)
+    connection.execute(_EVENTS)
     connection.execute("ALTER TABLE gravity_map ENABLE TRIGGER trigger_keep_derived")
     # VACUUM also empties GIN's pending list, which every search would read through.
     connection.execute("VACUUM ANALYZE")

@@ -54,6 +54,7 @@ SELECT u.user_id, u.thread_id, u.session_id, u.memory_trace_id, u.emotion_type, 
        a.arc_id,
        (SELECT l.memory_id FROM memory_arc_associations AS l WHERE l.arc_id = a.arc_id LIMIT 1) AS memory_id,
        md5(u.user_id) AS query_hash,
+       (SELECT max(e.xid::text::bigint) - 20 FROM memory_events AS e)::text AS xid,
        CASE WHEN %(rarity)s < 0.5 THEN 'active' ELSE 'dormant' END AS evolution_stage,
        CASE WHEN %(rarity)s < 0.5 THEN 'ended' ELSE 'active' END AS session_status
 FROM (

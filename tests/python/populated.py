@@ -23,6 +23,9 @@ TABLES = (
 DERIVED_TABLES = ("memory_digests", "memory_postings", "memory_recall_gaps")
 """What is derived from the memories."""
 
+FEED_TABLES = ("memory_events",)
+"""What changes are recorded in; populate() has it kept, in versions that can."""
+
 HOSTILE_TEXTS = (
     "tab\there, newline\nhere, carriage return\r\nhere",
     "\\. and \\N and \\\\ and \\x41",
@@ -71,6 +74,9 @@ def populate(connection: Connection, schema: str, dimensions: int = DIMENSIONS) 
     """
     connection.execute(sql.SQL("SET search_path = {}").format(sql.Identifier(schema)))
     connection.execute("SELECT gravity_memory_set('arc_min_memories', '2')")
+    connection.execute(
+        "SELECT gravity_memory_set(s.name, 'on') FROM gravity_memory_settings() AS s WHERE s.name = 'feed'"
+    )
     connection.execute("SELECT gravity_memory_set('identity_entities', 'Blu, \"Ma''tt\", Ätlas')")
     connection.execute("SELECT gravity_memory_set('cache_cleanup_schedule', '7 * * * *')")
     for number, text in enumerate(HOSTILE_TEXTS):

@@ -10,7 +10,7 @@ from psycopg import sql
 from devtools.fixtures import Connection, MakeDatabase, MakeRole
 from devtools.servers import Server
 from tests.python.database_contents import Contents, read_contents
-from tests.python.populated import DERIVED_TABLES, TABLES, populate
+from tests.python.populated import DERIVED_TABLES, FEED_TABLES, TABLES, populate
 
 CHANNELS = ("memory_created", "memory_updated", "arc_created")
 DIMENSIONS = 64
@@ -91,7 +91,7 @@ def assert_same(restored: Contents, original: Contents) -> None:
 
 def assert_complete(original: Contents) -> None:
     """The database that was dumped is worth comparing with."""
-    assert set(original.rows) == {*TABLES, *DERIVED_TABLES}
+    assert set(original.rows) == {*TABLES, *DERIVED_TABLES, *FEED_TABLES}
     assert all(original.rows.values())
     assert original.catalogue["tables in an extension"] == []
     assert len(original.catalogue["functions"]) > 20

@@ -19,7 +19,7 @@ FIRST = "0.1.0"
 """The version that had no derived tables, no searches, and indexes on embeddings that were made on empty tables."""
 
 SUPERSEDED = "idx_gravity_map_user_session"
-"""An index of all of these versions that the current one gave up; the upgrade drops it."""
+"""An index that 0.2.1 gave up; an upgrade from before drops it."""
 
 CURRENT = control_version(REPO)
 """The version that they lead to."""
