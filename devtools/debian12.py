@@ -25,6 +25,7 @@ _PACKAGES = (
     f"postgresql-{MAJOR}-plpgsql-check",
     f"postgresql-server-dev-{MAJOR}",
     "libtap-parser-sourcehandler-pgtap-perl",
+    "pgbouncer",
     "build-essential",
 )
 

@@ -11,19 +11,17 @@ from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID, uuid4
 
 import psycopg
+from gravity_memory import Config, RealtimeConfig, RetryConfig
 from psycopg.conninfo import make_conninfo
 
 from devtools.servers import Server
-from gravity_memory import Config, RealtimeConfig, RetryConfig
 
 T = TypeVar("T")
 
 PATIENCE = 60.0
 """Seconds to wait for what must happen, on a busy machine."""
 
-QUICK = Config(
-    realtime=RealtimeConfig(events_per_second=None, timeout=20), retry=RetryConfig(delay=0.1, max_delay=0.5)
-)
+QUICK = Config(realtime=RealtimeConfig(events_per_second=None, timeout=20), retry=RetryConfig(delay=0.1, max_delay=0.5))
 """No limit of deliveries, and soon back after a lost connection."""
 
 
@@ -54,7 +52,7 @@ class Database:
     def execute(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Run a statement in a session of its own; its rows."""
         with self.connect() as connection:
-            cursor = connection.execute(query, parameters)
+            cursor = connection.execute(query, parameters or None)
             return cursor.fetchall() if cursor.description else []
 
     def add(self, user: str, *contents: str) -> None:
@@ -67,8 +65,8 @@ class Database:
         """The process ids of the sessions of the client that have said LISTEN, or look at the feed."""
         rows = self.execute(
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
-            " AND (query LIKE 'LISTEN%%' OR query LIKE '%%gravity_memory_changes%%'"
-            " OR query LIKE '%%memory_changes_head%%') AND pid <> pg_backend_pid()"
+            " AND (query LIKE 'LISTEN%' OR query LIKE '%gravity_memory_changes%'"
+            " OR query LIKE '%memory_changes_head%') AND pid <> pg_backend_pid()"
         )
         return [row[0] for row in rows]
 
@@ -82,9 +80,7 @@ class Database:
 def add(connection: psycopg.Connection[tuple[Any, ...]], user: str, content: str) -> UUID:
     """Store a memory on a connection; its id."""
     identity = uuid4()
-    connection.execute(
-        "INSERT INTO gravity_map (id, user_id, content) VALUES (%s, %s, %s)", (identity, user, content)
-    )
+    connection.execute("INSERT INTO gravity_map (id, user_id, content) VALUES (%s, %s, %s)", (identity, user, content))
     return identity
 
 

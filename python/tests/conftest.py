@@ -9,21 +9,15 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from devtools import REPO
 from devtools.fixtures import NewServer
 from devtools.parts import SERVER_VARIABLE
 from devtools.servers import Server, embedded_server
-
-# The client is tested as it stands in this checkout, not as it may be installed.
-sys.path.insert(0, str(REPO / "python" / "src"))
-
-from python.tests.client_support import Database, MakeClientDatabase  # noqa: E402
+from python.tests.client_support import Database, MakeClientDatabase
 
 _TEMPLATE = "gravity_memory_client_template"
 _numbers = itertools.count(1)
@@ -87,9 +81,7 @@ def new_server(server: Server) -> Iterator[NewServer]:
         settings: dict[str, str] | None = None, *, cron_database: str | None = None, durable: bool = False
     ) -> Server:
         name = f"client_server_{os.getpid()}_{next(_numbers)}"
-        made = Server.create(
-            server.installation, name, settings=settings, cron_database=cron_database, durable=durable
-        )
+        made = Server.create(server.installation, name, settings=settings, cron_database=cron_database, durable=durable)
         started.append(made)
         made.start()
         return made

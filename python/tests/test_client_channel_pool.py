@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 
 import pytest
-
 from gravity_memory import GravityMemoryError, InvalidInput, RealtimeChannelPool, SubscriptionEvicted
 
 

@@ -51,7 +51,9 @@ def test_doctor_without_the_extension_or_the_server_says_so(database: Database) 
 
 def test_watch_prints_events_until_it_is_interrupted(database: Database) -> None:
     words, environment = command("watch", "--user", "o'brien", database=database)
-    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+    with subprocess.Popen(
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as watching:
         assert watching.stdout is not None
         assert watching.stderr is not None
         assert "watching o'brien" in watching.stdout.readline()

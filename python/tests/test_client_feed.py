@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import time
 from typing import Any
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
-from psycopg_pool import AsyncConnectionPool, ConnectionPool
-
 from gravity_memory import (
     Arc,
     AsyncGravityMemory,
@@ -30,6 +28,9 @@ from gravity_memory import (
     RetryConfig,
     SubscriptionEvicted,
 )
+from psycopg.conninfo import make_conninfo
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
 from python.tests.client_support import QUICK, Database, Heard, MakeClientDatabase, add, contents, until, wait_until
 
 SPEC_DELAY = 0.1
@@ -173,6 +174,8 @@ def test_what_is_committed_after_subscribing_is_never_missed(database: Database)
                 memories.subscribe_to_memories("user", heard)
                 # The next one, which may be on its way, is committed after this line, or before it.
                 found.append((len(written) + 1, heard))
+            enough = len(written) + 5
+            wait_until(lambda: len(written) >= enough)
             stop.set()
             thread.join()
             for first, heard in found:
@@ -280,7 +283,10 @@ def test_a_thousand_subscribers_cost_one_connection(database: Database) -> None:
                 *(memories.subscribe_to_memories(f"user {number}", heard[number]) for number in range(1000))
             )
             print(f"subscribed in {time.monotonic() - subscribed:.2f} s")
-            rows = database.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gravity-memory' AND datname = current_database()")
+            rows = database.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE application_name = 'gravity-memory' AND datname = current_database()"
+            )
             assert rows == [(1,)]
             await memories.remember_many(
                 {"user_id": f"user {number % 1000}", "content": str(number)} for number in range(3000)
@@ -491,7 +497,7 @@ def test_the_limit_of_deliveries_coalesces_and_loses_nothing(database: Database)
         database.add("user", *map(str, range(200)))
         heard.wait(200)
         assert contents(heard.items) == [str(number) for number in range(200)]
-        deliveries = 1 + sum(after - before > 0.05 for before, after in zip(heard.times, heard.times[1:], strict=False))
+        deliveries = 1 + sum(after - before > 0.05 for before, after in itertools.pairwise(heard.times))
         assert deliveries <= 10 * (heard.times[-1] - began) + 2
 
 
@@ -676,7 +682,7 @@ def test_the_extension_may_be_in_any_schema_and_the_search_path_anywhere(make_da
     database.execute("DROP EXTENSION gravity_memory CASCADE")
     database.execute('CREATE SCHEMA "my App%"')
     database.execute('CREATE EXTENSION gravity_memory SCHEMA "my App%"')
-    database.execute("""SELECT "my App%%".gravity_memory_set('notify', 'wakeup')""")
+    database.execute("""SELECT "my App%".gravity_memory_set('notify', 'wakeup')""")
     dsn = make_conninfo(database.dsn, options="-c search_path=pg_catalog")
     for schema in (None, "my App%"):
         with GravityMemory(dsn, config=QUICK, schema=schema) as memories:

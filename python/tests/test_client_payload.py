@@ -7,7 +7,6 @@ import logging
 from typing import Any
 
 import pytest
-
 from gravity_memory import (
     Arc,
     AsyncGravityMemory,
@@ -20,6 +19,7 @@ from gravity_memory import (
     RealtimeConfig,
     RetryConfig,
 )
+
 from python.tests.client_support import QUICK, Database, Heard, contents, until
 
 _BEATING = Config(

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pwd
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import psycopg
 import pytest
+from gravity_memory import AsyncGravityMemory, GravityMemory, ListenUnavailable, Memory
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from gravity_memory import AsyncGravityMemory, GravityMemory, ListenUnavailable, Memory
+from devtools.cache import is_root, run_folder
 from python.tests.client_support import PATIENCE, QUICK, Database, Heard, MakeClientDatabase, contents
-
-StartPooler = Callable[..., Database]
 
 _PROGRAM = os.environ.get("GRAVITY_MEMORY_PGBOUNCER") or shutil.which(
     "pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 )
+
+
+class StartPooler(Protocol):
+    """See the fixture `pooler`."""
+
+    def __call__(self, mode: str, *, notify: str = "wakeup", **settings: object) -> PooledDatabase: ...
 
 
 class PooledDatabase(Database):
@@ -42,8 +47,8 @@ class PooledDatabase(Database):
 
 
 @pytest.fixture
-def pooler(tmp_path: Path, make_database: MakeClientDatabase) -> Iterator[Callable[..., PooledDatabase]]:
-    """Start PgBouncer before a fresh database: `pooler("transaction", pool_size=5)`."""
+def pooler(make_database: MakeClientDatabase) -> Iterator[StartPooler]:
+    """Start PgBouncer before a fresh database: `pooler("transaction", default_pool_size=5)`."""
     if _PROGRAM is None:
         pytest.skip("pgbouncer is not installed")
     program = _PROGRAM
@@ -51,66 +56,61 @@ def pooler(tmp_path: Path, make_database: MakeClientDatabase) -> Iterator[Callab
 
     def start(mode: str, *, notify: str = "wakeup", **settings: object) -> PooledDatabase:
         database = make_database(notify=notify)
-        server = conninfo_to_dict(database.dsn)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        # PgBouncer refuses to run as root, and must read its files.
-        folder = tmp_path / f"pgbouncer{len(started)}"
-        folder.mkdir()
-        users = folder / "users"
-        users.write_text(f'"{server["user"]}" "{server["password"]}"\n')
-        lines = {
-            "listen_addr": "127.0.0.1",
-            "listen_port": port,
-            "unix_socket_dir": "",
-            "auth_type": "plain",
-            "auth_file": users,
-            "pool_mode": mode,
-            "ignore_startup_parameters": "extra_float_digits",
-            "server_round_robin": 0,
-            **settings,
-        }
-        config = folder / "pgbouncer.ini"
-        config.write_text(
-            f"[databases]\n* = host={server['host']} port={server['port']}\n[pgbouncer]\n"
-            + "".join(f"{name} = {value}\n" for name, value in lines.items())
-        )
-        user = None
-        if os.geteuid() == 0:
-            user = "nobody"
-            owner = pwd.getpwnam(user)
-            for path in (folder, users, config):
-                os.chown(path, owner.pw_uid, owner.pw_gid)
-            for parent in [folder, *folder.parents]:
-                if parent.stat().st_uid == 0 and parent != Path("/") and str(parent).startswith(str(tmp_path.parents[1])):
-                    parent.chmod(0o755)
-        process = subprocess.Popen(
-            [program, str(config)], user=user, stdout=(folder / "log").open("wb"), stderr=subprocess.STDOUT
-        )
-        started.append(process)
         pooled = PooledDatabase(database.server, database.name)
-        pooled.port = port
+        pooled.port = _free_port()
+        config = folder / f"{len(started)}.ini"
+        config.write_text(_configuration(pooled, mode, folder, settings))
+        # It refuses to run as root.
+        user = "nobody" if is_root() else None
+        log_path = folder / f"{len(started)}.log"
+        with log_path.open("wb") as log:
+            process = subprocess.Popen([program, str(config)], user=user, stdout=log, stderr=subprocess.STDOUT)
+        started.append(process)
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 psycopg.connect(pooled.dsn, connect_timeout=5).close()
                 return pooled
             except psycopg.OperationalError:
-                assert process.poll() is None, (folder / "log").read_text()
-                assert time.monotonic() < deadline, (folder / "log").read_text()
+                assert process.poll() is None, log_path.read_text()
+                assert time.monotonic() < deadline, log_path.read_text()
                 time.sleep(0.05)
 
-    yield start
-    for process in started:
-        process.terminate()
-        process.wait()
+    with run_folder() as folder:
+        yield start
+        for process in started:
+            process.terminate()
+            process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _configuration(database: PooledDatabase, mode: str, folder: Path, settings: Mapping[str, object]) -> str:
+    server = conninfo_to_dict(database.direct)
+    users = folder / "users"
+    users.write_text(f'"{server["user"]}" "{server["password"]}"\n')
+    lines = {
+        "listen_addr": "127.0.0.1",
+        "listen_port": database.port,
+        "unix_socket_dir": "",
+        "auth_type": "plain",
+        "auth_file": users,
+        "pool_mode": mode,
+        **settings,
+    }
+    return f"[databases]\n* = host={server['host']} port={server['port']}\n[pgbouncer]\n" + "".join(
+        f"{name} = {value}\n" for name, value in lines.items()
+    )
 
 
 @pytest.mark.parametrize("pool_size", [1, 3])
 @pytest.mark.parametrize("round_robin", [0, 1])
 def test_listening_in_transaction_mode_is_refused_and_queries_work(
-    pooler: Callable[..., PooledDatabase], pool_size: int, round_robin: int
+    pooler: StartPooler, pool_size: int, round_robin: int
 ) -> None:
     database = pooler("transaction", default_pool_size=pool_size, server_round_robin=round_robin)
     with GravityMemory(database.dsn, config=QUICK) as memories:
@@ -125,7 +125,7 @@ def test_listening_in_transaction_mode_is_refused_and_queries_work(
         assert "listen_conninfo" in (caught.value.hint or "")
 
 
-def test_queries_may_be_pooled_while_listening_is_direct(pooler: Callable[..., PooledDatabase]) -> None:
+def test_queries_may_be_pooled_while_listening_is_direct(pooler: StartPooler) -> None:
     database = pooler("transaction")
     with GravityMemory(database.dsn, config=QUICK, listen_conninfo=database.direct) as memories:
         heard: Heard[Memory] = Heard()
@@ -135,7 +135,7 @@ def test_queries_may_be_pooled_while_listening_is_direct(pooler: Callable[..., P
 
 
 @pytest.mark.parametrize("notify", ["wakeup", "payload"])
-def test_subscriptions_work_in_session_mode(pooler: Callable[..., PooledDatabase], notify: str) -> None:
+def test_subscriptions_work_in_session_mode(pooler: StartPooler, notify: str) -> None:
     database = pooler("session", notify=notify)
 
     async def main() -> None:
@@ -149,7 +149,7 @@ def test_subscriptions_work_in_session_mode(pooler: Callable[..., PooledDatabase
 
 
 def test_a_pool_that_is_used_up_by_the_listener_does_not_keep_it_from_listening(
-    pooler: Callable[..., PooledDatabase],
+    pooler: StartPooler,
 ) -> None:
     database = pooler("session", default_pool_size=1)
     with GravityMemory(database.direct, config=QUICK, listen_conninfo=database.dsn) as memories:
@@ -159,7 +159,7 @@ def test_a_pool_that_is_used_up_by_the_listener_does_not_keep_it_from_listening(
         assert contents(heard.wait(1)) == ["x"]
 
 
-def test_a_pooler_that_goes_away_and_comes_back_costs_nothing(pooler: Callable[..., PooledDatabase]) -> None:
+def test_a_pooler_that_goes_away_and_comes_back_costs_nothing(pooler: StartPooler) -> None:
     database = pooler("session")
     with GravityMemory(database.direct, config=QUICK, listen_conninfo=database.dsn) as memories:
         heard: Heard[Memory] = Heard()

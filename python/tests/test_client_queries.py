@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -13,8 +15,6 @@ from uuid import UUID, uuid4
 import numpy as np
 import psycopg
 import pytest
-from psycopg_pool import ConnectionPool
-
 from gravity_memory import (
     AsyncGravityMemory,
     Config,
@@ -30,6 +30,8 @@ from gravity_memory import (
     RealtimeConfig,
     RetryConfig,
 )
+from psycopg.conninfo import make_conninfo
+
 from python.tests.client_support import PATIENCE, QUICK, Database, MakeClientDatabase, wait_until
 
 DIMENSIONS = 1536
@@ -150,7 +152,7 @@ def test_no_memories_are_no_statement() -> None:
         {"entities": "Ivy"},
         {"metadata": {"nul": "\x00"}},
         {"metadata": {1, 2}},
-        {"created_at": datetime(2026, 1, 1)},  # noqa: DTZ001 - that is what is refused
+        {"created_at": datetime(2026, 1, 1)},
         {"id": "no uuid"},
     ],
 )
@@ -339,37 +341,47 @@ def test_a_write_that_was_cut_is_repeated_and_stored_once(
     assert sorted(row[0] for row in stored) == sorted(results[0])
 
 
-class _LosesAnswers(psycopg.Connection[Any]):
-    """A connection that is lost right after the server has committed: the client cannot know."""
+class LosingProxy:
+    """Stands between client and server, and cuts the connection instead of passing on certain answers."""
 
-    losses = 0
+    def __init__(self, host: str, port: int, lost: bytes, losses: int) -> None:
+        self._server = (host, port)
+        self._lost = lost
+        self.losses = losses
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
 
-    def cursor(self, *arguments: Any, **options: Any) -> Any:
-        made = super().cursor(*arguments, **options)
-        execute = made.execute
+    def __enter__(self) -> LosingProxy:
+        return self
 
-        def losing(query: Any, *more: Any, **also: Any) -> Any:
-            result = execute(query, *more, **also)
-            if _LosesAnswers.losses > 0 and "gravity_map" in made._query.query.decode() and b"INSERT" in made._query.query:
-                _LosesAnswers.losses -= 1
-                if self.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
-                    self.commit() if not self._num_transactions else self.execute("COMMIT")
-                self.pgconn.finish()
-                raise psycopg.OperationalError("server closed the connection unexpectedly")
-            return result
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
 
-        made.execute = losing
-        return made
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client = self._listener.accept()[0]
+                server = socket.create_connection(self._server)
+                for source, target, is_answer in ((client, server, False), (server, client, True)):
+                    threading.Thread(target=self._pass_on, args=(source, target, is_answer), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket, is_answer: bool) -> None:
+        with contextlib.suppress(OSError), source:
+            while data := source.recv(65536):
+                if is_answer and self.losses and self._lost in data:
+                    self.losses -= 1
+                    break
+                target.sendall(data)
+            # Closing wakes nobody who waits on the same socket.
+            target.shutdown(socket.SHUT_RDWR)
 
 
-@pytest.mark.parametrize("count", [1, 5])
-def test_a_write_that_took_effect_unheard_is_not_stored_again(database: Database, count: int) -> None:
-    _LosesAnswers.losses = 2
+@pytest.mark.parametrize(("count", "answer"), [(1, b"INSERT 0 1\0"), (5, b"COMMIT\0"), (1500, b"COMMIT\0")])
+def test_a_write_that_took_effect_unheard_is_not_stored_again(database: Database, count: int, answer: bytes) -> None:
     with (
-        ConnectionPool(
-            database.dsn, min_size=1, connection_class=_LosesAnswers, kwargs={"autocommit": True}, open=True
-        ) as pool,
-        GravityMemory(pool, config=QUICK) as client,
+        LosingProxy(database.server.host, database.server.port, answer, losses=2) as proxy,
+        GravityMemory(make_conninfo(database.dsn, port=proxy.port, sslmode="disable"), config=QUICK) as client,
     ):
         if count == 1:
             made = client.remember("user", "once")
@@ -377,8 +389,22 @@ def test_a_write_that_took_effect_unheard_is_not_stored_again(database: Database
             ids = [made.id]
         else:
             ids = client.remember_many({"user_id": "user", "content": str(n)} for n in range(count))
-    assert _LosesAnswers.losses < 2
+        assert proxy.losses < 2
     assert sorted(row[0] for row in database.execute("SELECT id FROM gravity_map")) == sorted(ids)
+
+
+def test_when_no_attempt_is_answered_repeating_the_call_with_its_id_tells_whether_one_took_effect(
+    database: Database,
+) -> None:
+    identity = uuid4()
+    with LosingProxy(database.server.host, database.server.port, b"INSERT 0 ", losses=99) as proxy:
+        dsn = make_conninfo(database.dsn, port=proxy.port, sslmode="disable")
+        with GravityMemory(dsn, config=QUICK) as client, pytest.raises(ConnectionLost):
+            client.remember("user", "once", id=identity)
+    with GravityMemory(database.dsn, config=QUICK) as client, pytest.raises(InvalidInput) as caught:
+        client.remember("user", "once", id=identity)
+    assert caught.value.sqlstate == "23505"
+    assert database.execute("SELECT id, content FROM gravity_map") == [(identity, "once")]
 
 
 def test_both_clients_agree(database: Database) -> None:
@@ -402,7 +428,10 @@ def test_many_tasks_share_the_pool(database: Database) -> None:
     async def main() -> None:
         async with AsyncGravityMemory(database.dsn, config=QUICK) as client:
             await asyncio.gather(*(client.remember("user", str(number)) for number in range(100)))
-            rows = database.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gravity-memory' AND datname = current_database()")
+            rows = database.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE application_name = 'gravity-memory' AND datname = current_database()"
+            )
             assert rows[0][0] <= 10
 
     asyncio.run(main())
@@ -417,5 +446,11 @@ def test_a_closed_client_says_so(database: Database) -> None:
     with pytest.raises(GravityMemoryError, match="closed"):
         client.check()
     wait_until(
-        lambda: database.execute("SELECT FROM pg_stat_activity WHERE application_name = 'gravity-memory' AND datname = current_database()") == []
+        lambda: (
+            database.execute(
+                "SELECT FROM pg_stat_activity"
+                " WHERE application_name = 'gravity-memory' AND datname = current_database()"
+            )
+            == []
+        )
     )

@@ -11,8 +11,6 @@ from typing import Any
 
 import psycopg
 import pytest
-
-from devtools.fixtures import NewServer
 from gravity_memory import (
     AsyncGravityMemory,
     Config,
@@ -23,6 +21,8 @@ from gravity_memory import (
     RealtimeConfig,
     RetryConfig,
 )
+
+from devtools.fixtures import NewServer
 from python.tests.client_support import QUICK, Database, Heard, add, contents, until, wait_until
 
 
@@ -74,7 +74,7 @@ def test_every_event_arrives_once_when_connections_are_cut(database: Database) -
         start = memories.head()
         for number in range(2):
             memories.subscribe_to_memories(f"user {number}", heard[number], since=start)
-        before = {number: [c for c in writer.committed(f"user {number}")] for number in range(2)}
+        before = [writer.committed(f"user {number}") for number in range(2)]
         cut = 0
         for _ in range(15):
             time.sleep(0.1)
@@ -102,7 +102,12 @@ def test_every_event_arrives_once_when_the_server_is_killed_and_comes_back(new_s
         for number in range(2):
             memories.subscribe_to_memories(f"user {number}", heard[number], since=start, on_error=errors)
         events = memories.subscribe_to_memories("user 0", since=start)
-        thread = threading.Thread(target=lambda: [iterated(event) for event in events])
+
+        def iterate() -> None:
+            for event in events:
+                iterated(event)
+
+        thread = threading.Thread(target=iterate)
         thread.start()
         with Writer(database) as writer:
             for _ in range(3):

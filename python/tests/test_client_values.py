@@ -14,13 +14,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID, uuid4
 
+import gravity_memory
 import numpy as np
 import psycopg
 import pytest
-
-import gravity_memory
-from devtools import REPO
-from devtools.metadata import control_version
 from gravity_memory import (
     Arc,
     AsyncGravityMemory,
@@ -46,6 +43,9 @@ from gravity_memory.realtime.callbacks import is_coroutine_callback
 from gravity_memory.realtime.feed import is_whole
 from gravity_memory.statements import array_text, as_new_memory, checked_user, recall_arguments
 from gravity_memory.vectors import vector_text
+
+from devtools import REPO
+from devtools.metadata import control_version
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,13 @@ def test_a_memory_given_as_a_dict_gets_an_id() -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{"user_id": "user", "contents": "text"}, {"content": "text"}, {"user_id": None}, "text", {"user_id": "u", "id": 5}],
+    [
+        {"user_id": "user", "contents": "text"},
+        {"content": "text"},
+        {"user_id": None},
+        "text",
+        {"user_id": "u", "id": 5},
+    ],
 )
 def test_what_is_no_memory_is_refused(given: Any) -> None:
     with pytest.raises(InvalidInput):
@@ -245,7 +251,7 @@ def test_a_user_that_postgresql_cannot_hold_is_refused(user: Any) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"since": datetime(2026, 1, 1)},  # noqa: DTZ001 - that is what is refused
+        {"since": datetime(2026, 1, 1)},
         {"until": "yesterday"},
         {"entities": "Ivy"},
         {"meta_tags": [5]},
@@ -260,7 +266,7 @@ def test_recall_refuses_arguments_that_mean_nothing(wrong: dict[str, Any]) -> No
         ["embedding", "metadata", "since", "until", "entities", "meta_tags", "half_life", "user_id"], None
     )
     with pytest.raises(InvalidInput, match=next(iter(wrong))):
-        recall_arguments(**{**neutral, **wrong})  # type: ignore[arg-type]
+        recall_arguments(**{**neutral, **wrong})
 
 
 def test_recall_passes_what_is_given_by_the_databases_names() -> None:

@@ -144,7 +144,8 @@ class AsyncGravityMemory:
 
         Raises:
             InvalidInput: an argument means nothing, or breaks a constraint of the table; an id that is taken is one.
-            ConnectionLost: no attempt succeeded; whether the last one did is unknown. Repeat it with the same id.
+            ConnectionLost: no attempt was answered; whether one took effect is unknown. Repeated with the same id, the
+                call stores the memory, or says that the id is taken (SQLSTATE 23505): then it is stored.
         """
         memory = as_new_memory(
             NewMemory(
@@ -177,7 +178,7 @@ class AsyncGravityMemory:
 
         Raises:
             InvalidInput: one of them means nothing; none is stored.
-            ConnectionLost: no attempt succeeded; whether the last one did is unknown.
+            ConnectionLost: no attempt was answered; whether one took effect is unknown.
         """
         prepared = [as_new_memory(memory) for memory in memories]
         if not prepared:
@@ -386,8 +387,7 @@ class AsyncGravityMemory:
         on_resync: OnResync = None,
         on_error: OnError = None,
     ) -> Subscription:
-        """Follow events of some kinds as they are, as `subscribe_to_memories` does memories; the callback gets an
-        Event.
+        """Follow events of some kinds, as `subscribe_to_memories` does memories; the callback gets an Event.
 
         Args:
             user_id: whose events.
@@ -456,7 +456,7 @@ async def drive(connection: AsyncRows, plan: Plan[T]) -> T:
 
 async def _perform(cursor: psycopg.AsyncCursor[Row], command: Command | CopyCommand) -> list[Row]:
     if isinstance(command, Command):
-        await cursor.execute(command.query, command.parameters or None)
+        await cursor.execute(command.query, command.parameters)
         return await cursor.fetchall() if cursor.description else []
     async with cursor.copy(command.query) as copy:
         for row in command.rows:

@@ -7,11 +7,15 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gravity_memory.async_client import AsyncGravityMemory
 from gravity_memory.errors import EventsLost, GravityMemoryError
 from gravity_memory.models import ALL_EVENTS, Event, Finding
 from gravity_memory.sync_client import GravityMemory
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 _NO_RICH = "This needs the package rich: pip install 'gravity-memory[cli]'"
 _STYLES = {
@@ -73,7 +77,7 @@ def _doctor(dsn: str, schema: str | None) -> int:
     return 1 if any(finding.severity == "error" for finding in findings) else 0
 
 
-def _cells(finding: Finding) -> list[object]:
+def _cells(finding: Finding) -> list[Text]:
     from rich.text import Text
 
     return [
@@ -106,7 +110,7 @@ async def _watch(dsn: str, schema: str | None, user: str, since: str | None) -> 
             console.print(_line(event))
 
 
-def _line(event: Event) -> object:
+def _line(event: Event) -> Text:
     from rich.text import Text
 
     line = Text(event.created_at.astimezone().strftime("%H:%M:%S.%f")[:-3], style="dim")

@@ -100,7 +100,7 @@ class RetryConfig:
     def pause(self, failures: int) -> float:
         """Seconds to wait after this many failures in a row (1 or more)."""
         doublings = min(failures - 1, 60)
-        return min(self.delay * 2**doublings, self.max_delay)
+        return min(self.delay * 2.0**doublings, self.max_delay)
 
 
 @dataclass(frozen=True, kw_only=True)

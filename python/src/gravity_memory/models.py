@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -257,7 +257,7 @@ def _names(model: type[Any]) -> list[str]:
     return [field.name for field in dataclasses.fields(model)]
 
 
-_CONVERSIONS = {
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "UUID": lambda value: value if isinstance(value, UUID) else UUID(value),
     "float | None": float,
     "tuple[str, ...] | None": tuple,

@@ -30,7 +30,7 @@ Row: TypeAlias = tuple[Any, ...]
 class Command:
     """A statement with its parameters."""
 
-    query: sql.Composable
+    query: sql.SQL | sql.Composed
     parameters: Sequence[Any] = ()
 
 
@@ -38,7 +38,7 @@ class Command:
 class CopyCommand:
     """Rows for COPY ... FROM STDIN."""
 
-    query: sql.Composable
+    query: sql.SQL | sql.Composed
     rows: Sequence[Sequence[Any]]
 
 
@@ -103,9 +103,7 @@ def as_new_memory(given: NewMemory | Mapping[str, Any]) -> NewMemory:
         known = {field.name for field in dataclasses.fields(NewMemory)}
         unknown = sorted(str(key) for key in given if key not in known)
         if unknown:
-            raise InvalidInput(
-                f"a memory has no {', '.join(unknown)}", hint=f"It may have {', '.join(sorted(known))}."
-            )
+            raise InvalidInput(f"a memory has no {', '.join(unknown)}", hint=f"It may have {', '.join(sorted(known))}.")
         if "user_id" not in given:
             raise InvalidInput("a memory needs a user_id")
         given = NewMemory(**given)
@@ -122,8 +120,11 @@ class Statements:
         self.schema = schema
 
     def named(self, name: str) -> sql.Identifier:
-        """An object of the extension."""
-        return sql.Identifier(self.schema, name)
+        """An object of the extension, in a statement that is executed with parameters, be they none.
+
+        psycopg reads a percent sign there as the beginning of a placeholder, also in a name.
+        """
+        return sql.Identifier(self.schema.replace("%", "%%"), name)
 
     # Writing ----------------------------------------------------------------------------------------------------
 
@@ -171,7 +172,7 @@ class Statements:
             alike.setdefault(tuple(row), []).append(list(row.values()))
         for names, values in alike.items():
             query = sql.SQL("COPY {} ({}) FROM STDIN").format(
-                self.named("gravity_map"), sql.SQL(", ").join(map(sql.Identifier, names))
+                sql.Identifier(self.schema, "gravity_map"), sql.SQL(", ").join(map(sql.Identifier, names))
             )
             yield CopyCommand(query, values)
         return ids
@@ -288,9 +289,7 @@ def array_text(texts: Iterable[str]) -> str:
 def _columns(memory: NewMemory) -> dict[str, Any]:
     """The columns that a memory has a value for, in forms that psycopg writes."""
     _require_zone("created_at", memory.created_at)
-    values: dict[str, Any] = {
-        field.name: getattr(memory, field.name) for field in dataclasses.fields(memory)
-    } | {
+    values: dict[str, Any] = {field.name: getattr(memory, field.name) for field in dataclasses.fields(memory)} | {
         "embedding": vector_text(memory.embedding),
         "entities": _texts("entities", memory.entities),
         "meta_tags": _texts("meta_tags", memory.meta_tags),

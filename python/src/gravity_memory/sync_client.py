@@ -299,9 +299,7 @@ class GravityMemory:
 
         Arguments and errors are those of AsyncGravityMemory.subscribe_to_arcs().
         """
-        return self._subscribe(
-            arc_request(user_id, (on_created, on_updated, on_deleted), since, on_resync, on_error)
-        )
+        return self._subscribe(arc_request(user_id, (on_created, on_updated, on_deleted), since, on_resync, on_error))
 
     def subscribe_to_broadcasts(
         self,
@@ -313,8 +311,7 @@ class GravityMemory:
         on_resync: OnResync = None,
         on_error: OnError = None,
     ) -> Subscription:
-        """Follow events of some kinds as they are, as `subscribe_to_memories` does memories; the callback gets an
-        Event.
+        """Follow events of some kinds, as `subscribe_to_memories` does memories; the callback gets an Event.
 
         Arguments and errors are those of AsyncGravityMemory.subscribe_to_broadcasts().
         """
@@ -384,7 +381,7 @@ def drive(connection: psycopg.Connection[Any], plan: Plan[T]) -> T:
 
 def _perform(cursor: psycopg.Cursor[Row], command: Command | CopyCommand) -> list[Row]:
     if isinstance(command, Command):
-        cursor.execute(command.query, command.parameters or None)
+        cursor.execute(command.query, command.parameters)
         return cursor.fetchall() if cursor.description else []
     with cursor.copy(command.query) as copy:
         for row in command.rows:

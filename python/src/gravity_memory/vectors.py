@@ -59,6 +59,6 @@ def _values(vector: Vector) -> Sequence[Any]:
     if not isinstance(vector, Sequence):
         raise InvalidInput(f"an embedding must be a list or an array of numbers, not {type(vector).__name__}")
     for value in vector:
-        if isinstance(value, Sequence) or getattr(value, "ndim", 0):
+        if isinstance(value, Sequence) or getattr(value, "ndim", 0) != 0:
             raise InvalidInput("an embedding must have one dimension: it holds lists")
     return vector

@@ -25,7 +25,7 @@ _CURSOR, _HAS_MORE, _IS_OPEN, _PID = 5, 6, 7, 8
 class Executes(Protocol):
     """What runs statements on the connection that listens."""
 
-    async def execute(self, query: sql.Composable | str, parameters: Sequence[Any] | None = None) -> list[Row]:
+    async def execute(self, query: sql.SQL | sql.Composed, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run a statement and return its rows."""
         ...
 
@@ -194,7 +194,7 @@ class FeedReader:
         look.again = len(due) < len(self._groups)
         standing: list[Group] = []
         if len(due) > 1:
-            await link.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            await link.execute(sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
         for group in due:
             was_whole = group.is_whole
             try:
@@ -216,7 +216,7 @@ class FeedReader:
             else:
                 look.again = True
         if len(due) > 1:
-            await link.execute("COMMIT")
+            await link.execute(sql.SQL("COMMIT"))
         self._groups = [group for group in self._groups if group.members]
         self._merge([group for group in standing if group in self._groups])
         if homeless:

@@ -9,6 +9,7 @@ import logging
 import weakref
 
 import psycopg
+from psycopg import sql
 
 from gravity_memory.config import Config, RealtimeConfig
 from gravity_memory.connections import Connector
@@ -198,11 +199,11 @@ class Hub:
             mode, pid = await self._announced(link, statements)
             pid = await refuse_transaction_pooling(link, self._connector)
             if mode is _Mode.FEED:
-                await link.execute(f"LISTEN {_FEED_CHANNEL}")
+                await link.execute(_listen(_FEED_CHANNEL))
                 await self._serve_feed(link, statements, pid)
             else:
                 for channel in PAYLOAD_EVENTS:
-                    await link.execute(f"LISTEN {channel}")
+                    await link.execute(_listen(channel))
                 await self._serve_payload(link, statements, pid)
         finally:
             self._link = None
@@ -313,7 +314,7 @@ class Hub:
         if not self._feed.is_empty:
             # All have fallen behind. A look would have been the heartbeat.
             if not await link.wait(self.config.heartbeat):
-                await link.execute("SELECT 1")
+                await link.execute(sql.SQL("SELECT 1"))
             return True
         until = self.loop.time() + self._all.pool.idle
         while self._is_empty and not self._is_closing and (left := until - self.loop.time()) > 0:
@@ -371,6 +372,10 @@ class Hub:
                     hint="Run SELECT gravity_memory_set('notify', 'wakeup'), and subscribe again.",
                 )
             )
+
+
+def _listen(channel: str) -> sql.Composed:
+    return sql.SQL("LISTEN {}").format(sql.Identifier(channel))
 
 
 async def _located(link: Link) -> str:

@@ -16,7 +16,6 @@ from gravity_memory.connections import AsyncRows
 from gravity_memory.errors import ConnectionLost
 
 
-
 class Alarm:
     """Something to wait for, with a time limit. It stays set until somebody has waited for it."""
 
@@ -78,9 +77,7 @@ class Link:
         # Those that come with a statement's answer.
         connection.add_notify_handler(on_notify)
 
-    async def execute(
-        self, query: sql.Composable | str, parameters: Sequence[Any] | None = None
-    ) -> list[tuple[Any, ...]]:
+    async def execute(self, query: sql.SQL | sql.Composed, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run a statement and return its rows.
 
         Raises:
@@ -92,9 +89,8 @@ class Link:
         loop = asyncio.get_running_loop()
         timer = loop.call_later(self._timeout, self._give_up)
         try:
-            # The queries are ours: composed, or written out in this package.
-            cursor = await self.connection.execute(query, parameters)  # type:
-            ignore[arg-type,call-overload,unused-ignore] return await cursor.fetchall() if cursor.description else []
+            cursor = await self.connection.execute(query, parameters)
+            return await cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
             if self._is_late:
                 raise ConnectionLost(f"the server did not answer within {self._timeout:g} s") from error
@@ -143,9 +139,10 @@ class Link:
         Unlike closing, this leaves the file descriptor to psycopg; unlike cancelling, it does not ask a server that
         does not answer.
         """
-        with contextlib.suppress(OSError, psycopg.Error), socket.socket(
-            fileno=os.dup(self.connection.pgconn.socket)
-        ) as doubled:
+        with (
+            contextlib.suppress(OSError, psycopg.Error),
+            socket.socket(fileno=os.dup(self.connection.pgconn.socket)) as doubled,
+        ):
             doubled.shutdown(socket.SHUT_RDWR)
 
     async def close(self) -> None:

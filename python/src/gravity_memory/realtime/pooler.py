@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 import psycopg
+from psycopg import sql
 
 from gravity_memory.connections import Connector
 from gravity_memory.errors import ConnectionLost, ListenUnavailable
@@ -28,7 +29,7 @@ def unavailable() -> ListenUnavailable:
 
 async def server_pid(link: Link) -> int:
     """The process id of the server's side of the connection, as it says itself."""
-    rows = await link.execute("SELECT pg_catalog.pg_backend_pid()")
+    rows = await link.execute(sql.SQL("SELECT pg_catalog.pg_backend_pid()"))
     return int(rows[0][0])
 
 
@@ -50,7 +51,7 @@ async def refuse_transaction_pooling(link: Link, connector: Connector) -> int:
             async with asyncio.timeout(_PROBE_SECONDS):
                 connection = await connector.connect()
             other = Link(connection, _PROBE_SECONDS, Alarm(), _ignore)
-            await other.execute("BEGIN")
+            await other.execute(sql.SQL("BEGIN"))
             other_pid = await server_pid(other)
         except (TimeoutError, ConnectionLost, psycopg.Error) as error:
             # Every look compares the process ids again.

@@ -446,19 +446,20 @@ class Subscription:
 
     async def _tell(self, item: _Item) -> None:
         """Tell a notice to whom it concerns."""
-        assert item.error is not None
-        if item.error is self._drop_notice:
+        news = item.error
+        assert news is not None
+        if self._drop_notice is not None and news is self._drop_notice:
             self._drop_notice = None
         if item.notice is _Notice.RESYNC:
             if self.request.on_resync is not None:
-                problem = await self._call_any(self.request.on_resync, item.error)
+                problem = await self._call_any(self.request.on_resync, news)
                 if problem is not None:
                     await self._report(problem)
             else:
-                logger.warning("a subscriber of %r missed events: %s", self.user_id, item.error)
+                logger.warning("a subscriber of %r missed events: %s", self.user_id, news)
         elif item.notice is _Notice.ERROR or self.request.handlers or self.request.on_error is not None:
             # An iterator without on_error raises what ends it; nothing else needs to be said.
-            await self._report(item.error)
+            await self._report(news)
 
     async def _report(self, error: BaseException) -> None:
         """Give an error to on_error, or log it."""
@@ -502,6 +503,7 @@ class Subscription:
                 if item.notice is _Notice.END:
                     self._is_closed = True
                     self.error = self._raises = item.error
+                    break
             if self._raises is not None:
                 error, self._raises = self._raises, None
                 raise error
