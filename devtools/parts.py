@@ -36,12 +36,14 @@ CHECKS = "checks"
 IMAGE = "image"
 """The part that builds the Dockerfile."""
 
+_CLIENT_MAJORS = (15, 18)
+"""Where the tests of the client run: where PgBouncer can be had, and on the newest version."""
+
 # Log lines about the server, not about a statement: tests provoke thousands of those.
 _GRAVE = ("PANIC:", "FATAL:", "WARNING:  terminating", "was terminated by signal")
 
 # Seconds for the SQL tests of one leg: a hang must not use up the whole run. With two legs on two busy cores they take
 # a tenth of that.
-_CLIENT_MAJORS = (15, 18)
 _PATIENCE = 900
 
 
@@ -189,7 +191,7 @@ def _installcheck(installation: Installation, server: Server, source: Path, targ
 
 
 def _pytest_folders(major: int) -> tuple[str, ...]:
-    """The client hardly depends on the server's version: on the newest, and where PgBouncer can be had."""
+    """What pytest runs: the client's tests, which hardly depend on the version of the server, on some versions only."""
     return ("tests/python", "python/tests") if major in _CLIENT_MAJORS else ("tests/python",)
 
 

@@ -27,7 +27,7 @@ AS $gravity_memory_changes$
 DECLARE
     -- Few users, and users who have not looked for long, are looked up one by one; many who have just looked share one look.
     v_few_users CONSTANT integer := 20;
-    v_recently CONSTANT interval := '10 seconds';
+    v_recently CONSTANT interval := interval '10 seconds';
     v_from record;
     v_to pg_snapshot;
     v_place text;

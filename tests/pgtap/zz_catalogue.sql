@@ -164,6 +164,12 @@ SELECT is_empty('SELECT f.signature FROM never_called AS f WHERE NOT f.is_public
         CREATE FUNCTION cron.schedule(job_name text, schedule text, command text) RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint';
         CREATE FUNCTION cron.unschedule(job_id bigint) RETURNS boolean LANGUAGE sql AS 'SELECT true';
     \endif
+    SELECT to_regnamespace('realtime') IS NULL AS lacks_realtime \gset
+    \if :lacks_realtime
+        -- And of Supabase's realtime server.
+        CREATE SCHEMA realtime;
+        CREATE FUNCTION realtime.send(payload jsonb, event text, topic text, private boolean DEFAULT true) RETURNS void LANGUAGE sql AS 'SELECT';
+    \endif
     SELECT is_empty(
         $$SELECT f.signature, c.lineno, c.level, c.message, c.query
           FROM extension_function AS f JOIN pg_language AS l ON l.oid = f.prolang
