@@ -3,7 +3,8 @@
 import queue
 import time
 
-from gravity_memory import GravityMemory, Memory
+from gravity_memory import Config, GravityMemory, Memory
+from gravity_memory.config import RealtimeConfig
 from psycopg.conninfo import make_conninfo
 
 from demo import store
@@ -48,7 +49,9 @@ def show(stage: Stage) -> None:
 
     arrived: queue.Queue[tuple[Memory, float]] = queue.Queue()
     delays = []
-    with GravityMemory(_conninfo(connection)) as client:
+    # By default a subscriber gets ten deliveries a second, and what comes faster waits for the next one.
+    config = Config(realtime=RealtimeConfig(events_per_second=None))
+    with GravityMemory(_conninfo(connection), config=config) as client:
         unsubscribe = client.subscribe_to_memories(USER, lambda memory: arrived.put((memory, time.perf_counter())))
         for number, content in enumerate(SPOKEN):
             if number == CUT_BEFORE:
