@@ -174,10 +174,7 @@ def test_there_are_no_more_deliveries_a_second_than_allowed_and_nothing_is_lost(
         for before, after in itertools.pairwise(heard.times):
             if after - before > 0.03:
                 starts.append(after)
-        pauses = [after - before for before, after in itertools.pairwise(starts)]
-        assert pauses
-        assert min(pauses) > 0.09
-        assert len(starts) <= 12
+        assert 3 <= len(starts) <= 10 * (starts[-1] - starts[0]) + 1.5
 
     run(test, events_per_second=10)
 
@@ -538,8 +535,9 @@ def test_what_ends_a_subscription_comes_after_the_events_before_it() -> None:
             one.end(expired)
             one.end(GravityMemoryError("a second end"))
         reader.send(subscription, iterated)
-        await until(lambda: subscription.closed)
+        await until(lambda: len(order) == 3)
         assert order == ["1", "2", expired]
+        assert subscription.closed
         assert [(await anext(iterated)).payload["content"] for _ in range(2)] == ["1", "2"]
         with pytest.raises(FeedExpired):
             await anext(iterated)

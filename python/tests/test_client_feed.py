@@ -248,6 +248,26 @@ def test_a_wake_up_that_is_lost_costs_a_second_at_most(database: Database) -> No
     asyncio.run(main())
 
 
+def test_whoever_commits_without_a_wake_up_while_another_sends_one_is_seen_soon(database: Database) -> None:
+    config = Config(realtime=RealtimeConfig(events_per_second=None, fallback_poll=1000))
+
+    async def main() -> None:
+        async with AsyncGravityMemory(database.dsn, config=config) as memories:
+            heard: Heard[Memory] = Heard()
+            await memories.subscribe_to_memories("user", heard)
+            with database.connect(autocommit=False) as sender, database.connect(autocommit=False) as silent:
+                add(silent, "user", "silent")
+                # The sender is about to commit, so the other one leaves waking to it.
+                sender.execute("SELECT pg_advisory_xact_lock(hashtextextended('gravity_memory_wakeup', 0))")
+                database.execute("SELECT pg_notify('memory_changes', '')")
+                await asyncio.sleep(0.05)
+                silent.commit()
+                await heard.arrived(1)
+                sender.rollback()
+
+    asyncio.run(main())
+
+
 def test_many_writers_at_once_lose_nothing_and_repeat_nothing(database: Database) -> None:
     writers, each = 8, 60
 
