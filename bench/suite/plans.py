@@ -24,7 +24,10 @@ _TABLES = (
     "consciousness_cache",
     "active_sessions",
     "pattern_matrix",
+    "memory_events",
 )
+OURS_ALONE = ("memory_digests", "memory_events")
+"""Tables that only gravity_memory has."""
 _SLOW = 300.0
 """Milliseconds from which on nothing is run again to find its pages in memory."""
 
@@ -84,6 +87,7 @@ SELECT l.user_id, l.session_id, l.thread_id, l.memory_trace_id, l.created_at, l.
        (SELECT memory_id FROM gravity.memory_arc_associations AS a WHERE a.arc_id = c.arc_id LIMIT 1) AS memory_id,
        COALESCE((SELECT query_hash FROM gravity.consciousness_cache AS a WHERE a.user_id = l.user_id
                  ORDER BY created_at DESC LIMIT 1), md5('')) AS query_hash,
+       (SELECT max(e.xid::text::bigint) - 20 FROM gravity.memory_events AS e)::text AS xid,
        CASE WHEN %(rarity)s = 0 THEN 'dormant' ELSE 'active' END AS evolution_stage,
        CASE WHEN %(rarity)s = 0 THEN 'ended' ELSE 'active' END AS session_status
 FROM last AS l, (SELECT value::uuid AS arc_id FROM chosen WHERE kind = 'arc_id') AS c

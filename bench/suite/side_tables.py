@@ -1,4 +1,4 @@
-"""Rows of the tables beside the memories: arcs of the application's own, cached answers, sessions and patterns.
+"""Rows of the tables beside the memories: arcs of the application's own, cached answers, sessions, patterns, events.
 
 They are made in this extension's schema and copied to the others', so that all three hold the same. Everything is a
 function of source.memories and row numbers; users own as large a share of them as of the memories.
@@ -66,6 +66,16 @@ SELECT m.user_id,
 FROM source.memories AS m
 WHERE m.n % 8 = 0
 """
+# What two weeks leave of the feed of changes, which the others do not have: an event a memory, each of a transaction of
+# its own. The numbers are not those of transactions of this server.
+_EVENTS = """
+INSERT INTO gravity.memory_events (user_id, xid, event, subject_id, payload, wakes, created_at)
+SELECT m.user_id, row_number() OVER (ORDER BY m.created_at, m.id)::text::xid8, 'memory_created', m.id,
+       jsonb_build_object('id', m.id, 'user_id', m.user_id, 'content', m.content), false, m.created_at
+FROM gravity.gravity_map AS m
+WHERE m.created_at > now() - interval '14 days'
+ORDER BY m.created_at
+"""
 _COPY = "INSERT INTO {schema}.{table} SELECT * FROM gravity.{table}"
 _USER_INDEX = "CREATE INDEX ON {schema}.{table} (user_id)"
 
@@ -80,7 +90,7 @@ def fill_side_tables(connection: Connection, memories: int) -> None:
         memories: how many source.memories has.
     """
     connection.execute("SET session_replication_role = replica")
-    for statement in (_ARCS, _ASSOCIATIONS, _CACHE, _SESSIONS, _PATTERNS):
+    for statement in (_ARCS, _ASSOCIATIONS, _CACHE, _SESSIONS, _PATTERNS, _EVENTS):
         connection.execute(statement.replace("{memories}", str(memories)).encode())
     connection.execute("RESET session_replication_role")
     # The application's arcs and those found by rebuilding grow old alike.
@@ -94,4 +104,5 @@ def fill_side_tables(connection: Connection, memories: int) -> None:
             if contestant == PLAIN:
                 connection.execute(_USER_INDEX.format(**names).encode())
             connection.execute("VACUUM ANALYZE {schema}.{table}".format(**names).encode())
+    connection.execute("VACUUM ANALYZE gravity.memory_events")
     connection.execute("RESET session_replication_role")

@@ -6,6 +6,7 @@ from bench.suite.part import Part
 from bench.suite.parts.bulk import Bulk
 from bench.suite.parts.catalogue import Catalogue
 from bench.suite.parts.cleanup import Cleanup
+from bench.suite.parts.feed import Feed
 from bench.suite.parts.footprint import Footprint
 from bench.suite.parts.hot_cluster import HotCluster
 from bench.suite.parts.indexes import Indexes
@@ -20,6 +21,7 @@ PARTS: tuple[type[Part], ...] = (
     Bulk,
     HotCluster,
     Writers,
+    Feed,
     Realtime,
     Recall,
     Cleanup,

@@ -9,7 +9,7 @@ from bench.suite.bench import Bench, Stage
 from bench.suite.contestants import CONTESTANTS, GRAVITY, PLAIN, SPEC, use
 from bench.suite.latency import Latency, latencies
 from bench.suite.part import Part
-from bench.suite.plans import Index, Plan, catalogue, explain, probes
+from bench.suite.plans import OURS_ALONE, Index, Plan, catalogue, explain, probes
 from bench.suite.results import Goal, Plot, Result, Table
 
 _LIMIT = 100.0
@@ -48,11 +48,10 @@ class Catalogue(Part):
             progress = stack.enter_context(bench.progress())
             task = progress.add_task("queries", total=len(self._indexes))
             for index in self._indexes:
-                # Nobody else has the derived tables.
                 takes_part = {
                     name: connection
                     for name, connection in connections.items()
-                    if name == GRAVITY.name or not index.table.startswith("memory_digests")
+                    if name == GRAVITY.name or index.table not in OURS_ALONE
                 }
                 for user, probe in index.users(asked).items():
                     self._plans[index.name, user] = {
@@ -72,7 +71,7 @@ class Catalogue(Part):
             part=self.name,
             title=self.title,
             method=(
-                f"{self._memories:,} memories; arcs, cached answers, sessions and patterns in proportion. Each "
+                f"{self._memories:,} memories; arcs, cached answers, sessions, patterns and events in proportion. Each "
                 "query is the one that the catalogue names for the index. The heaviest user has 8 % of all "
                 "memories and asks for what is commonest; the median user is the one of the median memory and asks "
                 "for what is in the middle. Plans are of EXPLAIN ANALYZE with the planner's settings untouched. "
