@@ -5,6 +5,7 @@
 -- at a time carries it: the one that gets the advisory lock, which falls at its commit. Readers look again while transactions are open that
 -- were open when they looked, and so see those that did not get it. It is asked for at the commit, and not in the statement, so
 -- that a long transaction keeps nobody else from waking.
+-- The settings, which cost more than all the rest, are read only while the queue of notifications is not empty.
 -- Runs as whoever writes and touches no table. A fault is a WARNING: readers find the events at their next look.
 CREATE FUNCTION @extschema@._gravity_memory_wake_listeners()
 RETURNS trigger
@@ -13,7 +14,8 @@ SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_wake_listeners$
 BEGIN
     IF pg_try_advisory_xact_lock(hashtextextended('gravity_memory_wakeup', 0))
-       AND @extschema@._gravity_memory_may_notify(@extschema@._gravity_memory_effective_settings(), 'memory_changes') THEN
+       AND (pg_notification_queue_usage() = 0
+            OR @extschema@._gravity_memory_may_notify(@extschema@._gravity_memory_effective_settings(), 'memory_changes')) THEN
         PERFORM pg_notify('memory_changes', '');
     END IF;
     RETURN NULL;
