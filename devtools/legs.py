@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devtools import debian12, debian13
-from devtools.cache import run_folder
+from devtools.cache import memory_run_folder
 from devtools.embedded import embedded_installation
 from devtools.installation import Installation
 from devtools.pgtap import add_pgtap, pgtap_files
@@ -41,7 +41,7 @@ def _embedded(major: int) -> Leg:
         major=major,
         needs_root=False,
         prepare=pgtap_files,
-        folder=run_folder,
+        folder=memory_run_folder,
         installation=lambda folder: add_pgtap(embedded_installation(major, folder)),
     )
 
@@ -49,7 +49,7 @@ def _embedded(major: int) -> Leg:
 LEGS: dict[int, Leg] = {
     leg.major: leg
     for leg in (
-        Leg(debian12.MAJOR, True, debian12.prepare, run_folder, debian12.installation),
+        Leg(debian12.MAJOR, True, debian12.prepare, memory_run_folder, debian12.installation),
         _embedded(16),
         Leg(debian13.MAJOR, True, debian13.prepare, debian13.folder_for_run, debian13.installation),
         _embedded(18),

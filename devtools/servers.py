@@ -26,7 +26,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -435,6 +436,7 @@ def embedded_server(
     extension: bool = True,
     settings: Mapping[str, str] | None = None,
     durable: bool = False,
+    folder: Callable[[], AbstractContextManager[Path]] = run_folder,
 ) -> Iterator[Server]:
     """A running server from the PyPI package: PostgreSQL 16 or 18 with pgvector, no root and no apt needed.
 
@@ -445,13 +447,14 @@ def embedded_server(
         extension: build gravity_memory from this checkout and install it.
         settings: lines for postgresql.conf.
         durable: keep fsync on.
+        folder: makes the folder where it lives.
 
     Raises:
         SetupError: the package is missing or the extension could not be installed.
         ServerError: the server did not start.
     """
-    with run_folder() as folder:
-        installation = embedded_installation(major, folder)
+    with folder() as made:
+        installation = embedded_installation(major, made)
         if extension:
             install_extension(installation)
         with Server.create(installation, settings=settings, durable=durable) as server:

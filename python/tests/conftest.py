@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from devtools.cache import memory_run_folder
 from devtools.fixtures import NewServer
 from devtools.parts import SERVER_VARIABLE
 from devtools.servers import Server, embedded_server
@@ -30,7 +31,7 @@ def server() -> Iterator[Server]:
     if described:
         yield Server.attach(Path(described).read_text())
         return
-    with embedded_server(18) as started:
+    with embedded_server(18, folder=memory_run_folder) as started:
         yield started
 
 

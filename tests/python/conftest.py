@@ -25,6 +25,7 @@ from psycopg import sql
 from pytest_postgresql import factories
 from pytest_postgresql.executors import NoopExecutor
 
+from devtools.cache import memory_run_folder
 from devtools.fixtures import EXTENSIONS, Connection, MakeDatabase, MakeRole, NewServer
 from devtools.legs import CRON_DATABASE
 from devtools.parts import SERVER_VARIABLE
@@ -60,7 +61,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     if described:
         yield Server.attach(Path(described).read_text())
         return
-    with embedded_server(18) as started:
+    with embedded_server(18, folder=memory_run_folder) as started:
         yield started
 
 
