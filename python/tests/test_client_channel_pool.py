@@ -66,6 +66,18 @@ def test_what_has_ended_by_itself_makes_room_first() -> None:
     assert len(pool) == 2
 
 
+def test_what_has_ended_before_it_is_added_evicts_nobody() -> None:
+    pool = RealtimeChannelPool(1)
+    first, ended = Channel(), Channel()
+    ended.closed = True
+    pool.add("a", first)
+    pool.add("a", ended)
+    pool.add("b", ended)
+    assert not first.closed
+    assert "a" in pool
+    assert len(pool) == 1
+
+
 def test_remove_unsubscribes_quietly_and_forgives_an_unknown_key() -> None:
     pool = RealtimeChannelPool()
     channel = Channel()

@@ -9,9 +9,10 @@ import subprocess
 import sys
 
 import pytest
+from gravity_memory.cli import main
 
 from devtools import REPO
-from python.tests.client_support import Database, wait_until
+from python.tests.client_support import Database, MakeClientDatabase, wait_until
 
 
 def command(*arguments: str, database: Database) -> tuple[list[str], dict[str, str]]:
@@ -79,6 +80,24 @@ def test_watch_goes_on_after_a_cut_connection(database: Database) -> None:
         assert "after the cut" in watching.stdout.readline()
         watching.send_signal(signal.SIGINT)
         watching.wait(60)
+
+
+def test_watch_shows_what_payload_mode_has_and_says_what_it_lacks(payload_database: Database) -> None:
+    words, environment = command("watch", "--user", "user", database=payload_database)
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        assert "memory_created, memory_updated, arc_created only" in watching.stdout.readline()
+        payload_database.add("user", "x")
+        assert "memory_created" in watching.stdout.readline()
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(60) == 0
+
+
+def test_watch_of_a_database_that_announces_nothing_says_so(
+    make_database: MakeClientDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["watch", "--user", "user", "--dsn", make_database(notify="off").dsn]) == 1
+    assert "notify is off" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [(), ("watch",), ("nonsense",)])

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import logging
+import os
+import subprocess
+import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,9 +33,11 @@ from gravity_memory import (
     Subscription,
     SubscriptionEvicted,
 )
+from gravity_memory.raw_events import RawEvent
 from gravity_memory.realtime.callbacks import CallbackThreads
-from gravity_memory.realtime.subscription import Request
+from gravity_memory.realtime.items import Request
 
+from devtools import REPO
 from python.tests.client_support import Heard, contents, until
 
 T = TypeVar("T")
@@ -72,16 +79,10 @@ class Reader:
         for _ in range(count):
             self.number += 1
             identity = uuid4()
-            made = Event(
-                event=event,
-                user_id="user",
-                subject_id=identity,
-                payload={"id": str(identity), "content": str(self.number), "metadata": {"a": [1]}},
-                created_at=datetime.now(UTC),
-                cursor=f"after {self.number}",
-            )
+            payload = json.dumps({"id": str(identity), "content": str(self.number), "metadata": {"a": [1]}})
+            made = RawEvent(event, "user", identity, payload, datetime.now(UTC), f"after {self.number}")
             for subscription in (one for one in subscriptions if one.wants(event)):
-                subscription.offer(made, is_shared=len(subscriptions) > 1, base=base)
+                subscription.offer(made, base=base)
         self.cursor = f"look {self.number}"
 
 
@@ -605,17 +606,20 @@ def test_a_full_backlog_says_when_it_has_room_again() -> None:
 
 
 @pytest.mark.parametrize("is_iterated", [True, False])
-def test_in_payload_mode_a_full_backlog_drops_the_oldest_and_says_how_many(is_iterated: bool) -> None:
+def test_in_payload_mode_a_full_backlog_drops_the_oldest_and_tells_how_many_where_they_were(is_iterated: bool) -> None:
     async def test(reader: Reader) -> None:
         release = asyncio.Event()
         errors: Heard[Exception] = Heard()
-        seen: list[str | None] = []
+        order: list[str | EventsLost | None] = []
 
         async def slow(memory: Memory) -> None:
             await release.wait()
-            seen.append(memory.content)
+            order.append(memory.content)
 
-        subscription = reader.subscribe(*([] if is_iterated else [slow]), on_error=errors)
+        async def resync(error: EventsLost) -> None:
+            order.append(error)
+
+        subscription = reader.subscribe(*([] if is_iterated else [slow]), on_resync=resync, on_error=errors)
         reader.send(subscription)
         await asyncio.sleep(0.01)
         for _ in range(99):
@@ -623,17 +627,314 @@ def test_in_payload_mode_a_full_backlog_drops_the_oldest_and_says_how_many(is_it
             reader.send(subscription)
         release.set()
         if is_iterated:
-            await errors.arrived(1)
-            while len(seen) < 1 or seen[-1] != "100":
-                seen.append((await anext(subscription)).payload["content"])
+            await asyncio.sleep(0.01)
+            assert order == []
+            while order[-1:] != ["100"]:
+                order.append((await anext(subscription)).payload["content"])
         else:
-            await until(lambda: seen[-1:] == ["100"])
-        dropped = [error.count for error in errors.items if isinstance(error, EventsLost)]
-        assert sum(count or 0 for count in dropped) == 100 - len(seen)
-        assert seen[1:] == numbers(100 - len(seen) + 2, 100)
-        assert 5 <= len(seen) <= 12
+            await until(lambda: order[-1:] == ["100"])
+        (lost,) = [one for one in order if isinstance(one, EventsLost)]
+        position = order.index(lost)
+        assert lost.count == 100 - (len(order) - 1)
+        assert f"{lost.count} events" in repr(lost)
+        assert order[:position] == ([] if is_iterated else ["1"])
+        assert order[position + 1 :] == numbers(position + lost.count + 1, 100)
+        assert 5 <= len(order) <= 12
+        assert errors.items == []
 
     run(test, largest_backlog=10)
+
+
+@pytest.mark.parametrize("is_awaited", [True, False])
+def test_a_callback_that_cancels_its_task_has_had_its_event_and_gets_the_next(is_awaited: bool) -> None:
+    async def test(reader: Reader) -> None:
+        seen: list[str | None] = []
+        errors: Heard[Exception] = Heard()
+
+        async def cancelling(memory: Memory) -> None:
+            seen.append(memory.content)
+            if memory.content in ("2", "4"):
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+                await asyncio.sleep(0)
+
+        subscription = reader.subscribe(
+            cancelling if is_awaited else lambda memory: cancelling(memory), on_error=errors
+        )
+        reader.send(subscription, count=5)
+        await until(lambda: len(seen) >= 5)
+        reader.send(subscription)
+        await until(lambda: len(seen) >= 6)
+        assert seen == numbers(1, 6)
+        await until(lambda: subscription.cursor == "look 6")
+        assert ["was cancelled" in str(error) for error in await errors.arrived(2)] == [True, True]
+
+    run(test)
+
+
+def test_a_delivery_cancelled_while_a_thread_has_an_event_goes_on_when_the_thread_has_done() -> None:
+    async def test(reader: Reader) -> None:
+        begun, release = threading.Event(), threading.Event()
+        seen: list[str | None] = []
+        running: list[int] = []
+
+        def slow(memory: Memory) -> None:
+            running.append(1)
+            seen.append(memory.content)
+            assert len(running) == 1
+            begun.set()
+            release.wait(60)
+            running.pop()
+
+        subscription = reader.subscribe(slow)
+        reader.send(subscription, count=5)
+        await until(begun.is_set)
+        for _ in range(3):
+            for task in subscription.tasks():
+                task.cancel()
+            await asyncio.sleep(0.005)
+        reader.send(subscription)
+        await asyncio.sleep(0.005)
+        assert seen == ["1"]
+        release.set()
+        await until(lambda: subscription.cursor == "look 6")
+        assert seen == numbers(1, 6)
+
+    run(test)
+
+
+def test_when_iterating_news_come_between_the_events_before_and_after_them() -> None:
+    async def test(reader: Reader) -> None:
+        order: list[object] = []
+
+        async def note(error: Exception) -> None:
+            await asyncio.sleep(0.005)
+            order.append(error)
+
+        subscription = reader.subscribe(on_resync=note, on_error=lambda error: order.append(error))
+        reader.send(subscription, count=2)
+        lost, outage, expired = FeedExpired("a break"), ConnectionLost("three times"), FeedExpired("too old")
+        subscription.resync(lost, "new head")
+        reader.cursor = "new head"
+        reader.send(subscription)
+        subscription.warn(outage)
+        reader.send(subscription)
+        subscription.end(expired)
+        await asyncio.sleep(0.01)
+        assert order == []
+        order.append((await anext(subscription)).payload["content"])
+        order.append((await anext(subscription)).payload["content"])
+        # Whoever is cancelled while it is told neither hears it twice nor is ahead of it.
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(subscription), 0.001)
+        for _ in range(2):
+            order.append((await anext(subscription)).payload["content"])
+        assert subscription.cursor == "after 3"
+        with pytest.raises(FeedExpired):
+            await anext(subscription)
+        assert order == ["1", "2", lost, "3", outage, "4", expired]
+
+    run(test)
+
+
+def test_another_thread_that_iterates_waits_for_the_news_too() -> None:
+    async def test(reader: Reader) -> None:
+        order: list[object] = []
+        subscription = reader.subscribe(on_resync=order.append)
+        reader.send(subscription)
+        lost = EventsLost("a break")
+        subscription.resync(lost, None)
+        reader.send(subscription)
+
+        def consume() -> None:
+            for event in subscription:
+                order.append(event.payload["content"])
+
+        thread = threading.Thread(target=consume)
+        thread.start()
+        await until(lambda: len(order) == 3)
+        assert order == ["1", lost, "2"]
+        subscription()
+        await asyncio.to_thread(thread.join)
+
+    run(test)
+
+
+def test_room_that_was_made_before_somebody_waited_for_it_is_found() -> None:
+    async def test(reader: Reader) -> None:
+        subscription = reader.subscribe()
+        reader.send(subscription)
+        await anext(subscription)
+        assert subscription.room == 0
+        await asyncio.to_thread(subscription._iteration.acknowledge)
+        subscription.wait_for_room()
+        await until(lambda: reader.caught_up_again)
+
+    run(test, largest_backlog=1)
+
+
+def test_the_cursor_stays_when_the_place_is_lost() -> None:
+    async def test(reader: Reader) -> None:
+        subscription = reader.subscribe()
+        reader.cursor = "later"
+        subscription.lose_place()
+        reader.cursor = "without us"
+        assert subscription.cursor == "later"
+
+    run(test)
+
+
+UNREADABLE = {
+    "a number of 5,000 digits": '{"metadata": {"n": %s}}' % ("9" * 5000),
+    "5,000 nested lists": '{"metadata": %s}' % ("[" * 5000 + "]" * 5000),
+    "no UTF-8": b'{"content": "caf\xe9"}',
+    "no object": "5",
+}
+
+
+@pytest.mark.parametrize("kind", [Heard, Collect, None])
+@pytest.mark.parametrize("payload", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_an_event_that_cannot_be_read_is_an_error_of_its_own(
+    kind: Callable[[], Any] | None, payload: str | bytes
+) -> None:
+    async def test(reader: Reader) -> None:
+        errors: Heard[Exception] = Heard()
+        heard = kind() if kind is not None else Collect()
+        subscription = reader.subscribe(*([heard] if kind is not None else []), on_error=errors)
+        reader.send(subscription)
+        strange = RawEvent("memory_created", "user", uuid4(), payload, datetime.now(UTC), "after it")
+        subscription.offer(strange, base=reader.cursor)
+        reader.send(subscription)
+        if kind is None:
+            heard.items += [(await anext(subscription)).memory, (await anext(subscription)).memory]
+        await until(lambda: len(heard.items) == 2)
+        assert contents(heard.items) == ["1", "2"]
+        (error,) = await errors.arrived(1)
+        assert isinstance(error, GravityMemoryError)
+        assert str(strange.subject_id) in str(error)
+        assert "after it" in str(error)
+        assert not subscription.closed
+        if kind is not None:
+            await until(lambda: subscription.cursor == "look 2")
+
+    run(test)
+
+
+def test_what_one_subscriber_can_read_several_can() -> None:
+    async def test(reader: Reader) -> None:
+        deep = '{"content": "deep", "metadata": {"a": %s}}' % ("[" * 500 + "]" * 500)
+        event = RawEvent("memory_created", "user", uuid4(), deep, datetime.now(UTC), "after it")
+        for subscription in (reader.subscribe(), reader.subscribe()):
+            subscription.offer(event, base=reader.cursor)
+            assert (await anext(subscription)).payload["content"] == "deep"
+
+    run(test)
+
+
+def test_callbacks_that_never_wait_leave_the_loop_its_turns() -> None:
+    async def test(reader: Reader) -> None:
+        turns = 0
+        seen: list[int] = []
+
+        async def tick() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async def note(_: Memory) -> None:
+            seen.append(turns)
+
+        ticking = asyncio.create_task(tick())
+        reader.send(reader.subscribe(note), count=1000)
+        await until(lambda: len(seen) == 1000)
+        ticking.cancel()
+        assert seen[-1] - seen[0] >= 10
+
+    run(test)
+
+
+class Interrupting(deque[Any]):
+    """Calls something before an item is taken, as a signal handler may be called."""
+
+    handler: Callable[[], object]
+
+    def popleft(self) -> Any:
+        self.handler()
+        return super().popleft()
+
+
+def test_a_signal_handler_may_unsubscribe_whatever_it_interrupts() -> None:
+    async def test(reader: Reader) -> None:
+        subscription = reader.subscribe()
+        reader.send(subscription)
+        await asyncio.sleep(0.01)
+        ready = subscription._iteration._ready = Interrupting(subscription._iteration._ready)
+        ready.handler = subscription
+        ended: list[list[Event]] = []
+        thread = threading.Thread(target=lambda: ended.append(list(subscription)), daemon=True)
+        thread.start()
+        await until(lambda: ended, 10)
+        assert ended == [[]]
+
+    run(test)
+
+
+def test_what_is_told_of_an_eviction_waits_for_the_callback_that_runs() -> None:
+    async def test(reader: Reader) -> None:
+        begun, release = threading.Event(), threading.Event()
+        errors: Heard[Exception] = Heard()
+
+        def slow(_: Memory) -> None:
+            begun.set()
+            release.wait(60)
+
+        subscription = reader.subscribe(slow, on_error=errors)
+        reader.send(subscription, count=2)
+        await until(begun.is_set)
+        evicted = SubscriptionEvicted("no room")
+        subscription.close(evicted)
+        # As a client does that is closed.
+        subscription.cancel_callback()
+        assert subscription.tasks()
+        await asyncio.sleep(0.01)
+        assert errors.items == []
+        release.set()
+        assert await errors.arrived(1) == [evicted]
+        await until(lambda: not subscription.tasks())
+
+    run(test)
+
+
+def test_a_blocked_callback_does_not_keep_the_program_from_ending() -> None:
+    program = (
+        "import asyncio, threading\n"
+        "from gravity_memory.realtime.callbacks import CallbackThreads\n"
+        "async def main():\n"
+        "    begun = threading.Event()\n"
+        "    CallbackThreads(1).start(lambda: (begun.set(), threading.Event().wait()))\n"
+        "    begun.wait()\n"
+        "asyncio.run(main())\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPO / "python" / "src")}
+    subprocess.run([sys.executable, "-B", "-c", program], env=environment, timeout=60, check=True)
+
+
+def test_threads_that_are_closed_start_nothing_more_and_say_so() -> None:
+    async def test(reader: Reader) -> None:
+        release = threading.Event()
+        running = reader.threads.start(release.wait, 60)
+        waiting = reader.threads.start(release.wait, 60)
+        reader.threads.close()
+        release.set()
+        assert await running
+        with pytest.raises(RuntimeError, match="closed"):
+            await waiting
+        with pytest.raises(RuntimeError, match="closed"):
+            await reader.threads.run(print, "no")
+
+    run(test, callback_threads=1)
 
 
 def test_a_thousand_subscriptions_share_one_event() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import threading
 import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -26,11 +28,20 @@ from gravity_memory import (
     RealtimeChannelPool,
     RealtimeConfig,
     RetryConfig,
+    Subscription,
     SubscriptionEvicted,
 )
+from gravity_memory.connections import Connector
+from gravity_memory.realtime.callbacks import CallbackThreads
+from gravity_memory.realtime.feed import FeedReader
+from gravity_memory.realtime.hub import Hub
+from gravity_memory.realtime.items import Request
+from gravity_memory.statements import Statements
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
+from devtools.servers import Server
 from python.tests.client_support import QUICK, Database, Heard, MakeClientDatabase, add, contents, until, wait_until
 
 SPEC_DELAY = 0.1
@@ -326,7 +337,7 @@ def test_subscribers_one_after_the_other_become_one_group(database: Database) ->
         database.add("user 99", "x")
         heard.wait(1)
         assert memories._hub is not None
-        assert len(memories._hub._feed._groups) == 1
+        assert len(memories._hub._feed.reader._groups) == 1
 
 
 def test_a_subscription_resumes_where_another_one_was_left(database: Database) -> None:
@@ -376,7 +387,7 @@ def test_many_that_resume_from_different_places_end_up_in_one_group(database: Da
                 expected = [*map(str, range(number, 60)), "live"]
                 assert contents(await one.arrived(len(expected))) == expected
             assert memories._hub is not None
-            await until(lambda: memories._hub is not None and len(memories._hub._feed._groups) == 1)
+            await until(lambda: memories._hub is not None and len(memories._hub._feed.reader._groups) == 1)
 
     asyncio.run(main())
 
@@ -489,8 +500,8 @@ def test_a_subscriber_that_falls_behind_loses_nothing_and_holds_up_nobody(databa
             assert contents(await quick.arrived(311)) == slow
             hub = memories._hub
             assert hub is not None
-            await until(lambda: len(hub._feed._groups) == 1 and not hub._feed._behind)
-            await until(lambda: behind.cursor == hub._feed._groups[0].cursor)
+            await until(lambda: len(hub._feed.reader._groups) == 1 and not hub._feed.reader._behind)
+            await until(lambda: behind.cursor == hub._feed.reader._groups[0].cursor)
 
     asyncio.run(main())
 
@@ -799,3 +810,277 @@ def test_a_role_that_may_not_read_the_feed_is_told_so(database: Database) -> Non
     finally:
         database.execute(f"DROP OWNED BY {role}")
         database.execute(f"DROP ROLE {role}")
+
+
+class Desk:
+    """Stands for the hub and for the connection that listens: a reader of the feed, and what a look is answered."""
+
+    has_encoding = True
+
+    def __init__(self, answer: Callable[[], Awaitable[list[Any]]]) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.config = QUICK.realtime
+        self.threads = CallbackThreads(1)
+        self.reader = FeedReader(self.config)
+        self._answer = answer
+
+    def left(self, subscription: Subscription) -> None:
+        self.reader.leave(subscription)
+
+    def caught_up(self, subscription: Subscription) -> None:
+        self.reader.caught_up(subscription)
+
+    def subscribe(self, **more: Any) -> Subscription:
+        """A subscription that is live."""
+        kinds = frozenset(("memory_created",))
+        request = Request(user_id="user", kinds=kinds, handlers={}, convert=lambda event: event, **more)
+        subscription = Subscription(request, self)
+        self.reader.enter(subscription)
+        return subscription
+
+    async def look(self) -> None:
+        """Look once."""
+        await self.reader.look(self, Statements("public"), 1)
+
+    async def execute(self, query: Any, parameters: Any = ()) -> list[Any]:
+        return await self._answer() if parameters else []
+
+
+EMPTY = [(None, None, None, None, None, "1/1/place/:/", False, False, 1)]
+
+
+class Expired(psycopg.DatabaseError):
+    """What the server says of a place that is gone."""
+
+    sqlstate = "72000"
+
+
+def test_unsubscribing_during_the_look_that_would_have_failed_harms_nobody() -> None:
+    async def main() -> None:
+        async def answer() -> list[Any]:
+            if leaving.closed:
+                return EMPTY
+            leaving()
+            raise Expired("too old")
+
+        desk = Desk(answer)
+        leaving = desk.subscribe(since="old")
+        staying = desk.subscribe(since="other")
+        await desk.look()
+        await desk.look()
+        assert leaving.error is None
+        assert staying.is_open
+        assert staying.cursor == "1/1/place/:/"
+
+    asyncio.run(main())
+
+
+def test_each_of_those_that_end_together_has_an_error_of_its_own() -> None:
+    async def main() -> None:
+        answers: list[Any] = [EMPTY, Expired("too old")]
+
+        async def answer() -> list[Any]:
+            found = answers.pop(0)
+            if isinstance(found, Exception):
+                raise found
+            return list(found)
+
+        desk = Desk(answer)
+        both = [desk.subscribe(since="old") for _ in range(2)]
+        resyncing = desk.subscribe(since="old", on_resync=print)
+        await desk.look()
+        assert {one.cursor for one in (*both, resyncing)} == {"1/1/place/:/"}
+        await desk.look()
+        # It has no other place yet.
+        assert resyncing.cursor == "1/1/place/:/"
+        errors = []
+        for one in both:
+            with pytest.raises(FeedExpired) as caught:
+                await anext(one)
+            errors.append(caught.value)
+        assert errors[0] is not errors[1]
+        assert [(error.sqlstate, type(error.__cause__)) for error in errors] == [("72000", Expired)] * 2
+
+    asyncio.run(main())
+
+
+def test_what_python_cannot_read_concerns_its_own_subscribers_only(database: Database) -> None:
+    with GravityMemory(database.dsn, config=QUICK) as memories:
+        eve, bob, errors, others = Heard[Memory](), Heard[Memory](), Heard[Exception](), Heard[Exception]()
+        start = memories.head()
+        memories.subscribe_to_memories("eve", eve, on_error=errors)
+        memories.subscribe_to_memories("bob", bob, on_error=others)
+        poison = "INSERT INTO gravity_map (user_id, metadata) VALUES ('eve', %s::text::jsonb)"
+        database.add("eve", "before")
+        database.execute(poison, '{"n": %s}' % ("9" * 5000))
+        database.execute(poison, '{"n": %s}' % ("[" * 2000 + "]" * 2000))
+        database.add("eve", "after")
+        database.add("bob", "bob")
+        assert contents(eve.wait(2)) == ["before", "after"]
+        assert contents(bob.wait(1)) == ["bob"]
+        assert len(errors.wait(2)) == 2
+        assert others.items == []
+        # By hand: the page ends before such an event; then it is the first, and the error says what comes after it.
+        page = memories.changes("eve", start)
+        assert [event.payload["content"] for event in page.events] == ["before"]
+        assert page.has_more
+        with pytest.raises(GravityMemoryError, match="cannot be read") as caught:
+            memories.changes("eve", page.next_cursor)
+        cursor = str(caught.value.hint).rsplit(" ", 1)[1]
+        with pytest.raises(GravityMemoryError, match="cannot be read") as caught:
+            memories.changes("eve", cursor)
+        cursor = str(caught.value.hint).rsplit(" ", 1)[1]
+        assert [event.payload["content"] for event in memories.changes("eve", cursor).events] == ["after"]
+
+
+def test_an_error_that_nobody_expected_is_one_more_reason_to_try_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looks = FeedReader.look
+    failures = [ValueError("strange"), ZeroDivisionError("stranger")]
+
+    async def failing(self: FeedReader, *arguments: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await looks(self, *arguments)
+
+    with GravityMemory(database.dsn, config=QUICK) as memories:
+        heard: Heard[Memory] = Heard()
+        subscription = memories.subscribe_to_memories("user", heard)
+        monkeypatch.setattr(FeedReader, "look", failing)
+        database.add("user", "x")
+        assert contents(heard.wait(1)) == ["x"]
+        assert not subscription.closed
+        assert failures == []
+        assert "stranger" in caplog.text
+
+
+@pytest.fixture
+def make_encoded(server: Server) -> Iterator[Callable[[str], Database]]:
+    """Make databases of another encoding, with the extension."""
+    made: list[str] = []
+
+    def make(encoding: str) -> Database:
+        name = f"gravity_memory_client_{encoding.lower()}_{os.getpid()}"
+        database = Database(server, name)
+        with server.connect() as connection:
+            statement = "CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE 'C' LC_CTYPE 'C'"
+            connection.execute(sql.SQL(statement).format(sql.Identifier(name), sql.Literal(encoding)))
+        made.append(name)
+        database.execute("CREATE EXTENSION gravity_memory CASCADE")
+        return database
+
+    yield make
+    for name in made:
+        server.drop_database(name)
+
+
+def test_a_user_whom_the_database_cannot_hold_is_refused_alone(make_encoded: Callable[[str], Database]) -> None:
+    database = make_encoded("LATIN1")
+    for notify in ("wakeup", "payload"):
+        database.execute("SELECT gravity_memory_set('notify', %s)", notify)
+        _refuses_alone(database, [None] if notify == "payload" else [None, "head"])
+
+
+def _refuses_alone(database: Database, places: Sequence[str | None]) -> None:
+    with GravityMemory(database.dsn, config=QUICK) as memories:
+        heard: Heard[Memory] = Heard()
+        memories.subscribe_to_memories("caf\u00e9", heard)
+        for place in places:
+            since = memories.head() if place is not None else None
+            with pytest.raises(InvalidInput, match="LATIN1"):
+                memories.subscribe_to_memories("\u65e5\u672c", print, since=since)
+        made = memories.remember("caf\u00e9", "na\u00efve")
+        assert heard.wait(1)[0].id == made.id
+
+
+def test_a_database_without_an_encoding_is_read_as_far_as_it_is_utf_8(
+    make_encoded: Callable[[str], Database],
+) -> None:
+    database = make_encoded("SQL_ASCII")
+    database.execute("SELECT gravity_memory_set('notify', 'wakeup')")
+    with GravityMemory(database.dsn, config=QUICK) as memories:
+        heard: Heard[Memory] = Heard()
+        errors: Heard[Exception] = Heard()
+        subscription = memories.subscribe_to_memories("caf\u00e9", heard, on_error=errors)
+        # The server ends a connection to which it cannot send what somebody has notified.
+        database.execute("SELECT pg_notify('memory_changes', E'\\xe9')")
+        database.execute("INSERT INTO gravity_map (user_id, content) VALUES (%s, E'\\xe9')", "caf\u00e9")
+        memories.remember("caf\u00e9", "na\u00efve")
+        assert contents(heard.wait(1)) == ["na\u00efve"]
+        assert "cannot be read" in str(errors.wait(1)[0])
+        assert not subscription.closed
+
+
+def test_an_eviction_is_told_though_the_client_is_closed_at_once(database: Database) -> None:
+    with GravityMemory(database.dsn, config=QUICK) as memories:
+        begun = threading.Event()
+        release = threading.Event()
+        errors: Heard[Exception] = Heard()
+
+        def slow(_: Memory) -> None:
+            begun.set()
+            release.wait(60)
+
+        subscription = memories.subscribe_to_memories("user", slow, on_error=errors)
+        memories.remember("user", "x")
+        begun.wait(60)
+        pool = RealtimeChannelPool(1)
+        pool.add("a", subscription)
+        pool.add("b", memories.subscribe_to_memories("user"))
+        threading.Timer(0.1, release.set).start()
+    assert [type(error) for error in errors.items] == [SubscriptionEvicted]
+
+
+class NeverConnects(Connector):
+    """Waits for a connection for ever, also for a while after it was told to stop."""
+
+    def __init__(self) -> None:
+        self.stopping = asyncio.Event()
+        self.stop = asyncio.Event()
+
+    async def connect(self) -> Any:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            self.stopping.set()
+            await self.stop.wait()
+
+
+def test_whoever_is_cancelled_while_closing_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gravity_memory.realtime.hub._CLOSING_SECONDS", 0.2)
+
+    async def main() -> None:
+        connector = NeverConnects()
+        hub = Hub(connector, QUICK, "public")
+        request = Request(user_id="user", kinds=frozenset(), handlers={}, convert=lambda event: event)
+        subscribing = asyncio.create_task(hub.subscribe(request))
+        await asyncio.sleep(0.01)
+        closing = asyncio.create_task(hub.close())
+        await connector.stopping.wait()
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        with pytest.raises(GravityMemoryError, match="closed"):
+            await subscribing
+        connector.stop.set()
+        await hub.close()
+
+    asyncio.run(main())
+
+
+def test_subscribing_that_is_cancelled_while_the_client_closes_is_cancelled() -> None:
+    async def main() -> None:
+        hub = Hub(NeverConnects(), QUICK, "public")
+        request = Request(user_id="user", kinds=frozenset(), handlers={}, convert=lambda event: event)
+        subscribing = asyncio.create_task(hub.subscribe(request))
+        await asyncio.sleep(0)
+        subscribing.cancel()
+        closing = asyncio.create_task(hub.close())
+        for subscription in list(hub._made):
+            subscription.close()
+        with pytest.raises(asyncio.CancelledError):
+            await subscribing
+        await closing
+
+    asyncio.run(main())

@@ -19,6 +19,7 @@ from gravity_memory import (
     RealtimeConfig,
     RetryConfig,
 )
+from psycopg.conninfo import make_conninfo
 
 from python.tests.client_support import QUICK, Database, Heard, contents, until
 
@@ -64,6 +65,8 @@ def test_what_only_the_feed_has_is_refused(payload_database: Database) -> None:
                 await memories.subscribe_to_memories("user", on_deleted=print)
             with pytest.raises(NotRecorded, match="arc_deleted, arc_updated"):
                 await memories.subscribe_to_arcs("user", on_updated=print, on_deleted=print)
+            with pytest.raises(NotRecorded, match="memory_deleted"):
+                await memories.subscribe_to_broadcasts("user", events=["memory_created", "memory_deleted"])
             with pytest.raises(NotRecorded, match="cursor"):
                 await memories.subscribe_to_memories("user", print, since="1/1/1/1/1:1:")
             with pytest.raises(NotRecorded):
@@ -153,6 +156,15 @@ def test_strange_users_are_users(payload_database: Database, user: str) -> None:
         heard: Heard[Memory] = Heard()
         memories.subscribe_to_memories(user, heard)
         made = memories.remember(user)
+        assert heard.wait(1)[0].id == made.id
+
+
+def test_an_encoding_of_the_caller_is_for_queries_only(payload_database: Database) -> None:
+    dsn = make_conninfo(payload_database.dsn, client_encoding="LATIN1")
+    with GravityMemory(dsn, config=QUICK) as memories:
+        heard: Heard[Memory] = Heard()
+        memories.subscribe_to_memories("caf\u00e9", heard)
+        made = memories.remember("caf\u00e9")
         assert heard.wait(1)[0].id == made.id
 
 

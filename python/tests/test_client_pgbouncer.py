@@ -15,6 +15,7 @@ from typing import Protocol
 import psycopg
 import pytest
 from gravity_memory import AsyncGravityMemory, GravityMemory, ListenUnavailable, Memory
+from gravity_memory.cli import main
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from devtools.cache import is_root, run_folder
@@ -132,6 +133,18 @@ def test_queries_may_be_pooled_while_listening_is_direct(pooler: StartPooler) ->
         memories.subscribe_to_memories("user", heard)
         memories.remember("user", "x")
         assert contents(heard.wait(1)) == ["x"]
+
+
+def test_watch_says_how_to_listen_elsewhere_and_does(pooler: StartPooler, capsys: pytest.CaptureFixture[str]) -> None:
+    database = pooler("transaction")
+    watch = ["watch", "--user", "user", "--dsn", database.dsn]
+    assert main(watch) == 1
+    error = capsys.readouterr().err
+    assert "transaction mode" in error
+    assert "--listen-dsn" in error
+    # It listens, and says so: no such cursor.
+    assert main([*watch, "--listen-dsn", database.direct, "--since", "nonsense"]) == 1
+    assert "cursor" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("notify", ["wakeup", "payload"])

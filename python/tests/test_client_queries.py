@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -24,17 +25,29 @@ from gravity_memory import (
     GravityMemory,
     GravityMemoryError,
     InvalidInput,
+    Memory,
     NewMemory,
+    NotInstalled,
     NotPermitted,
     NotRecorded,
     RealtimeConfig,
     RetryConfig,
+    ServerError,
 )
+from gravity_memory.realtime import background
+from gravity_memory.realtime.background import LoopThread
+from gravity_memory.realtime.hub import Hub
+from gravity_memory.statements import Plan, Statements
 from psycopg.conninfo import make_conninfo
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-from python.tests.client_support import PATIENCE, QUICK, Database, MakeClientDatabase, wait_until
+from python.tests.client_support import PATIENCE, QUICK, Database, Heard, MakeClientDatabase, wait_until
 
 DIMENSIONS = 1536
+
+WRONG = "wrong"
+
+ONE_ATTEMPT = Config(retry=RetryConfig(attempts=0))
 
 
 def direction(*heads: float) -> list[float]:
@@ -135,6 +148,32 @@ def test_all_are_stored_or_none(database: Database, memories: GravityMemory) -> 
     assert database.execute("SELECT count(*) FROM gravity_map") == [(0,)]
 
 
+@contextlib.contextmanager
+def role_of(database: Database, rights: str) -> Iterator[str]:
+    """A role that may log in, with rights on gravity_map; the connection string with it."""
+    role = f"role_of_{database.name}"
+    database.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{database.server.password}'")
+    try:
+        database.execute(f"GRANT {rights} ON gravity_map TO {role}")
+        yield make_conninfo(database.dsn, user=role)
+    finally:
+        database.execute(f"DROP OWNED BY {role}")
+        database.execute(f"DROP ROLE {role}")
+
+
+def test_thousands_are_stored_under_row_security(database: Database) -> None:
+    database.execute("ALTER TABLE gravity_map ENABLE ROW LEVEL SECURITY")
+    database.execute("CREATE POLICY own ON gravity_map USING (user_id = 'user') WITH CHECK (user_id = 'user')")
+    given = [{"user_id": "user", "content": str(number), "entities": ["x"] * (number % 2)} for number in range(2001)]
+    with role_of(database, "SELECT, INSERT") as dsn, GravityMemory(dsn, config=QUICK) as client:
+        with pytest.raises(NotPermitted):
+            client.remember_many([*given, {"user_id": "other"}])
+        assert database.execute("SELECT count(*) FROM gravity_map") == [(0,)]
+        ids = client.remember_many(given)
+    stored = database.execute("SELECT id, content FROM gravity_map")
+    assert sorted(stored) == sorted((identity, str(number)) for number, identity in enumerate(ids))
+
+
 def test_no_memories_are_no_statement() -> None:
     with GravityMemory("host=127.0.0.1 port=1") as client:
         assert client.remember_many([]) == []
@@ -228,6 +267,128 @@ def test_a_conversation_is_returned_in_the_order_it_was_said(memories: GravityMe
     assert len(memories.context("user", "talk", limit=3)) == 3
 
 
+def test_times_that_python_does_not_have_are_the_nearest_that_it_has(database: Database) -> None:
+    database.execute(
+        "INSERT INTO gravity_map (user_id, content, created_at, memory_trace_id, embedding) VALUES"
+        " ('user', 'sea 1', '-infinity', 'talk', %s::vector),"
+        " ('user', 'sea 2', '2026-01-02 03:04:05+00', 'talk', NULL),"
+        " ('user', 'sea 3', 'infinity', 'talk', NULL)",
+        str(direction(1)),
+    )
+    expected = [
+        datetime.min.replace(tzinfo=UTC),
+        datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        datetime.max.replace(tzinfo=UTC),
+    ]
+    # In whatever form the database shows times.
+    dsn = make_conninfo(database.dsn, options="-c DateStyle=German -c TimeZone=Asia/Kathmandu")
+    with GravityMemory(dsn, config=QUICK) as client:
+        assert [turn.created_at for turn in client.context("user", "talk")] == expected
+        assert sorted(found.created_at for found in client.recall("user", "sea")) == expected
+        assert [found.created_at for found in client.match("user", direction(1))] == expected[:1]
+        assert client.remember("user", created_at=expected[1]).created_at == expected[1]
+
+
+@pytest.mark.parametrize("metadata", ['{"n": %s}' % ("9" * 5000), '{"n": %s}' % ("[" * 5000 + "]" * 5000)])
+def test_metadata_that_python_cannot_read_is_named(database: Database, memories: GravityMemory, metadata: str) -> None:
+    identity = uuid4()
+    database.execute(
+        "INSERT INTO gravity_map (id, user_id, content, memory_trace_id, metadata)"
+        " VALUES (%s, 'user', 'sea', 'talk', %s::jsonb)",
+        identity,
+        metadata,
+    )
+    with pytest.raises(GravityMemoryError, match=f"metadata of the memory {identity}") as caught:
+        memories.context("user", "talk")
+    assert not isinstance(caught.value, InvalidInput)
+    assert caught.value.hint
+    # What does not return metadata does not mind.
+    assert memories.recall("user", "sea")[0].id == identity
+
+
+def test_text_that_is_in_no_encoding_is_an_error_of_the_server(
+    database: Database, memories: GravityMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def head(_: Statements) -> Plan[str]:
+        yield from ()
+        return b"\xff".decode()
+
+    monkeypatch.setattr(Statements, "head", head)
+    with pytest.raises(ServerError, match="encoding"):
+        memories.head()
+
+    async def main() -> None:
+        async with AsyncGravityMemory(database.dsn, config=QUICK) as client:
+            with pytest.raises(ServerError, match="encoding"):
+                await client.head()
+
+    asyncio.run(main())
+
+
+def test_columns_that_a_later_version_adds_do_no_harm(database: Database, memories: GravityMemory) -> None:
+    database.execute("CREATE SCHEMA before")
+    for name in ("recall_memories", "match_memories", "get_conversation_context", "gravity_memory_check"):
+        ((schema, arguments, result, identity, count),) = database.execute(
+            "SELECT pronamespace::regnamespace::text, pg_get_function_arguments(oid), pg_get_function_result(oid),"
+            " oid::regprocedure::text, pronargs FROM pg_proc WHERE proname = %s",
+            name,
+        )
+        database.execute(f"ALTER EXTENSION gravity_memory DROP FUNCTION {identity}")
+        database.execute(f"ALTER FUNCTION {identity} SET SCHEMA before")
+        passed = ", ".join(f"${number + 1}" for number in range(count))
+        database.execute(
+            f"CREATE FUNCTION {schema}.{name}({arguments})"
+            f" RETURNS {result.replace('TABLE(', 'TABLE(later_version text, ')}"
+            f" LANGUAGE sql AS $$ SELECT 'new'::text, b.* FROM before.{name}({passed}) AS b $$"
+        )
+    made = memories.remember("user", "the sea", embedding=direction(1), memory_trace_id="talk")
+    assert [found.id for found in memories.recall("user", "sea")] == [made.id]
+    assert [found.id for found in memories.match("user", direction(1))] == [made.id]
+    assert [turn.id for turn in memories.context("user", "talk")] == [made.id]
+    assert all(finding.problem for finding in memories.check())
+
+
+def test_numbers_of_numpy_and_uuids_are_taken(memories: GravityMemory) -> None:
+    talk = uuid4()
+    made = memories.remember(
+        "user",
+        "sea",
+        gravity_score=np.float32(0.25),  # type: ignore[arg-type]
+        identity_anchor=np.bool_(True),  # type: ignore[arg-type]
+        thread_id=talk,
+        session_id=talk,
+        memory_trace_id=talk,
+        entities=(name for name in ["Ada", "Ivy"]),  # type: ignore[arg-type]
+    )
+    assert (made.thread_id, made.session_id, made.memory_trace_id) == (str(talk),) * 3
+    assert (made.gravity_score, made.identity_anchor, made.entities) == (0.25, True, ("Ada", "Ivy"))
+    assert memories.context("user", talk, limit=np.int64(1))[0].id == made.id  # type: ignore[arg-type]
+    found = memories.recall(
+        "user",
+        "sea",
+        limit=np.int16(5),  # type: ignore[arg-type]
+        min_gravity=np.float32(0.1),  # type: ignore[arg-type]
+        thread_id=talk,
+        entities=(name for name in ["Ada"]),  # type: ignore[arg-type]
+    )
+    assert [one.id for one in found] == [made.id]
+    assert memories.recall("user", "sea", entities=(name for name in ["Eve"])) == []  # type: ignore[arg-type]
+
+
+def test_not_installed_is_what_is_missing_of_the_extension_only(database: Database, memories: GravityMemory) -> None:
+    with GravityMemory(database.dsn, schema="nowhere", config=ONE_ATTEMPT) as client:
+        for call in (client.check, client.head, lambda: client.remember("user")):
+            with pytest.raises(NotInstalled, match="nowhere"):
+                call()
+    database.execute(
+        "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM no_such_function(); END $$"
+    )
+    database.execute("CREATE TRIGGER broken BEFORE INSERT ON gravity_map FOR EACH ROW EXECUTE FUNCTION broken()")
+    with pytest.raises(ServerError, match="no_such_function") as caught:
+        memories.remember("user")
+    assert caught.value.sqlstate == "42883"
+
+
 def test_check_returns_typed_findings(database: Database, memories: GravityMemory) -> None:
     before = memories.check()
     database.execute("DROP TRIGGER trigger_auto_tag_high_gravity ON gravity_map")
@@ -288,6 +449,75 @@ def test_a_server_that_cannot_be_reached_is_an_error_in_time() -> None:
         with pytest.raises(ConnectionLost):
             client.check()
         assert time.monotonic() - began < 20
+
+
+def test_why_there_is_no_connection_is_said_at_once(database: Database) -> None:
+    dsn = make_conninfo(database.dsn, password=WRONG)
+    with (
+        GravityMemory(dsn, config=ONE_ATTEMPT) as client,
+        pytest.raises(ConnectionLost, match="password authentication failed"),
+    ):
+        client.check()
+
+    async def main() -> None:
+        async with AsyncGravityMemory(dsn, config=ONE_ATTEMPT) as client:
+            with pytest.raises(ConnectionLost, match="password authentication failed"):
+                await client.check()
+
+    asyncio.run(main())
+
+
+def test_why_a_pool_has_no_connection_is_said(database: Database) -> None:
+    wrong: dict[str, Any] = {
+        "conninfo": make_conninfo(database.dsn, password=WRONG),
+        "min_size": 1,
+        "timeout": 0.1,
+    }
+    with (
+        ConnectionPool(**wrong, open=True) as pool,
+        GravityMemory(pool) as client,
+        pytest.raises(ConnectionLost, match="password authentication failed"),
+    ):
+        client.check()
+
+    async def main() -> None:
+        async with AsyncConnectionPool(**wrong, open=False) as pool, AsyncGravityMemory(pool) as client:
+            with pytest.raises(ConnectionLost, match="password authentication failed"):
+                await client.check()
+
+    asyncio.run(main())
+
+
+def test_a_pool_that_is_used_up_is_told_from_a_server_that_is_gone(database: Database) -> None:
+    with (
+        ConnectionPool(database.dsn, min_size=1, max_size=1, timeout=0.1, open=True) as pool,
+        pool.connection(timeout=PATIENCE),
+        GravityMemory(pool) as client,
+        pytest.raises(ConnectionLost) as caught,
+    ):
+        client.check()
+    assert "PoolConfig.max" in (caught.value.hint or "")
+
+
+def test_closing_does_not_wait_for_a_server_that_does_not_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"host=127.0.0.1 port={silent.getsockname()[1]} user=u dbname=d sslmode=disable gssencmode=disable"
+        client = GravityMemory(place, config=QUICK)
+        errors: list[GravityMemoryError] = []
+
+        def ask() -> None:
+            try:
+                client.check()
+            except GravityMemoryError as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        connection = silent.accept()[0]
+        client.close()
+        connection.close()
+        thread.join()
+    assert len(errors) == 1
 
 
 def test_connections_that_broke_while_idle_are_replaced(database: Database, memories: GravityMemory) -> None:
@@ -407,6 +637,19 @@ def test_when_no_attempt_is_answered_repeating_the_call_with_its_id_tells_whethe
     assert database.execute("SELECT id, content FROM gravity_map") == [(identity, "once")]
 
 
+def test_ids_that_other_memories_have_are_no_success_of_a_repetition(database: Database) -> None:
+    with GravityMemory(database.dsn, config=QUICK) as client:
+        taken = client.remember_many({"user_id": "user", "content": "first"} for _ in range(5))
+    config = Config(retry=RetryConfig(attempts=2, delay=0.05))
+    # The refusal of the first attempt is not heard.
+    with LosingProxy(database.server.host, database.server.port, b"C23505\0", losses=1) as proxy:
+        dsn = make_conninfo(database.dsn, port=proxy.port, sslmode="disable")
+        with GravityMemory(dsn, config=config) as client, pytest.raises(InvalidInput) as caught:
+            client.remember_many({"user_id": "user", "content": "second", "id": identity} for identity in taken)
+        assert proxy.losses == 0
+    assert caught.value.sqlstate == "23505"
+
+
 def test_both_clients_agree(database: Database) -> None:
     async def main() -> None:
         async with AsyncGravityMemory(database.dsn, config=QUICK) as client:
@@ -454,3 +697,134 @@ def test_a_closed_client_says_so(database: Database) -> None:
             == []
         )
     )
+
+
+def test_a_coroutine_callback_cannot_close_the_client_and_leaves_it_as_it_is(database: Database) -> None:
+    client = GravityMemory(database.dsn, config=QUICK)
+    told: Heard[object] = Heard()
+
+    async def close(memory: Memory) -> None:
+        try:
+            client.close()
+        except RuntimeError as error:
+            told(error)
+        else:
+            told(memory)
+
+    client.subscribe_to_memories("user", close)
+    for number in (1, 2):
+        client.remember("user")
+        assert isinstance(told.wait(number)[-1], RuntimeError)
+    client.close()
+    assert client._background is None
+    wait_until(lambda: not database.listeners())
+
+
+def test_whoever_subscribes_while_the_client_is_closed_is_told_so(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = GravityMemory(database.dsn, config=QUICK)
+    entered = threading.Event()
+
+    async def never(*_: object) -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Hub, "subscribe", never)
+    told: Heard[GravityMemoryError] = Heard()
+
+    def subscribe() -> None:
+        try:
+            client.subscribe_to_memories("user", print)
+        except GravityMemoryError as error:
+            told(error)
+
+    threading.Thread(target=subscribe, daemon=True).start()
+    entered.wait(PATIENCE)
+    client.close()
+    assert "closed" in str(told.wait(1)[0])
+    subscribe()
+    assert "closed" in str(told.wait(2)[1])
+
+
+def test_subscribing_and_closing_at_the_same_time_ends(database: Database) -> None:
+    for _ in range(3):
+        client = GravityMemory(database.dsn, config=QUICK)
+        ends: Heard[BaseException] = Heard()
+        begun = threading.Event()
+
+        def subscribe(client: GravityMemory = client, ends: Heard[BaseException] = ends, begun: Any = begun) -> None:
+            try:
+                while True:
+                    client.subscribe_to_memories("user", print)
+                    begun.set()
+            except BaseException as problem:
+                ends(problem)
+
+        for _ in range(3):
+            threading.Thread(target=subscribe, daemon=True).start()
+        begun.wait(PATIENCE)
+        client.close()
+        assert {type(error) for error in ends.wait(3)} == {GravityMemoryError}
+
+
+def test_a_stopped_loop_takes_no_work_and_cancels_what_it_has() -> None:
+    thread = LoopThread()
+    told: Heard[BaseException] = Heard()
+    entered = threading.Event()
+
+    async def wait() -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    def call() -> None:
+        try:
+            thread.call(wait())
+        except BaseException as error:
+            told(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    entered.wait(PATIENCE)
+    thread.stop()
+    thread.stop()
+    assert isinstance(told.wait(1)[0], CancelledError)
+    call()
+    assert isinstance(told.wait(2)[1], CancelledError)
+
+
+def test_what_goes_on_after_it_was_cancelled_does_not_keep_the_loop_from_ending(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(background, "_STOPPING_SECONDS", 0.05)
+    thread = LoopThread()
+    entered = threading.Event()
+
+    async def stubborn() -> None:
+        while True:
+            try:
+                entered.set()
+                await asyncio.sleep(PATIENCE)
+            except asyncio.CancelledError:
+                continue
+
+    def call() -> None:
+        with contextlib.suppress(BaseException):
+            thread.call(stubborn())
+
+    threading.Thread(target=call, daemon=True).start()
+    entered.wait(PATIENCE)
+    thread.stop()
+    assert not thread._thread.is_alive()
+    assert "goes on" in caplog.text
+
+
+def test_kinds_of_events_that_payload_mode_lacks_are_refused_when_they_are_asked_for(
+    payload_database: Database,
+) -> None:
+    with GravityMemory(payload_database.dsn, config=QUICK) as client:
+        for callback in (None, print):
+            with pytest.raises(NotRecorded, match="memory_deleted"):
+                client.subscribe_to_broadcasts("user", callback, events=["memory_created", "memory_deleted"])
+        # Those who take what there is are served.
+        client.subscribe_to_memories("user")
+        client.subscribe_to_broadcasts("user")

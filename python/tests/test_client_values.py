@@ -30,6 +30,7 @@ from gravity_memory import (
     InvalidInput,
     Memory,
     NewMemory,
+    NotInstalled,
     NotRecorded,
     PoolConfig,
     RealtimeConfig,
@@ -41,7 +42,15 @@ from gravity_memory.errors import translated
 from gravity_memory.models import timestamp
 from gravity_memory.realtime.callbacks import is_coroutine_callback
 from gravity_memory.realtime.feed import is_whole
-from gravity_memory.statements import array_text, as_new_memory, checked_user, recall_arguments
+from gravity_memory.statements import (
+    array_text,
+    as_new_memory,
+    changes_arguments,
+    checked_user,
+    context_arguments,
+    match_arguments,
+    recall_arguments,
+)
 from gravity_memory.vectors import vector_text
 
 from devtools import REPO
@@ -269,6 +278,75 @@ def test_recall_refuses_arguments_that_mean_nothing(wrong: dict[str, Any]) -> No
         recall_arguments(**{**neutral, **wrong})
 
 
+_NEUTRAL = ["embedding", "metadata", "since", "until", "entities", "meta_tags", "half_life", "user_id"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"query": 5},
+        {"query": b"sea"},
+        {"limit": 2.5},
+        {"limit": "5"},
+        {"limit": True},
+        {"limit": 3_000_000_000},
+        {"limit": -(2**31) - 1},
+        {"emotion_type": 5},
+        {"thread_id": 5},
+        {"session_id": ["s"]},
+        {"min_gravity": "high"},
+        {"gravity_weight": 1j},
+        {"recency_weight": [0.5]},
+        {"entities": 5},
+        {"meta_tags": {"a": 1}.values()},
+    ],
+)
+def test_an_argument_of_another_type_is_refused_by_its_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match=next(iter(wrong))):
+        recall_arguments(**{**dict.fromkeys(_NEUTRAL, None), **wrong})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"content": 5},
+        {"summary": b"text"},
+        {"topic": ["a"]},
+        {"emotion_type": uuid4()},
+        {"thread_id": 5},
+        {"gravity_score": "high"},
+        {"gravity_score": True},
+        {"identity_anchor": "yes"},
+        {"created_at": "today"},
+        {"entities": [None]},
+        {"meta_tags": b"tag"},
+    ],
+)
+def test_a_memory_with_a_value_of_another_type_is_refused_by_its_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match=next(iter(wrong))):
+        as_new_memory({"user_id": "user", **wrong})
+
+
+def test_what_a_call_cannot_do_without_is_asked_for() -> None:
+    with pytest.raises(InvalidInput, match="embedding"):
+        match_arguments("user", None, None, None)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="memory_trace_id"):
+        context_arguments("user", None, None)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="cursor"):
+        changes_arguments("user", 5, None)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="limit"):
+        changes_arguments("user", "1/2", 2.5)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="threshold"):
+        match_arguments("user", [1.0], "near", None)  # type: ignore[arg-type]
+
+
+def test_a_generator_of_texts_is_read_once_and_kept() -> None:
+    made = as_new_memory({"user_id": "user", "entities": (name for name in ["Ada"]), "meta_tags": iter(["tag"])})
+    assert (made.entities, made.meta_tags) == (["Ada"], ["tag"])
+    arguments = recall_arguments(**dict.fromkeys(_NEUTRAL, None) | {"entities": iter(["Ada"])})
+    assert arguments["p_entities"] == ["Ada"]
+
+
 def test_recall_passes_what_is_given_by_the_databases_names() -> None:
     arguments = recall_arguments(
         embedding=[1, 2],
@@ -317,12 +395,17 @@ def test_an_error_says_what_to_do() -> None:
         (psycopg.OperationalError("gone"), ConnectionLost),
         (psycopg.DataError("NUL"), InvalidInput),
         (psycopg.errors.DiskFull("x"), ServerError),
+        (psycopg.errors.UndefinedFunction("x"), NotInstalled),
+        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"), InvalidInput),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), ServerError),
     ],
 )
-def test_errors_of_the_server_become_ours(original: psycopg.Error, expected: type[GravityMemoryError]) -> None:
+def test_errors_of_the_server_become_ours(
+    original: psycopg.Error | UnicodeError, expected: type[GravityMemoryError]
+) -> None:
     error = translated(original)
     assert type(error) is expected
-    assert error.sqlstate == original.sqlstate
+    assert error.sqlstate == getattr(original, "sqlstate", None)
 
 
 def test_coroutine_callbacks_are_recognised_in_their_disguises() -> None:

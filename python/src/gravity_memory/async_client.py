@@ -11,11 +11,11 @@ from uuid import UUID
 
 import psycopg
 from psycopg.rows import tuple_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from gravity_memory.config import Config
-from gravity_memory.connections import AsyncRows, Connector, pool_arguments
-from gravity_memory.errors import GravityMemoryError, translated
+from gravity_memory.connections import DIAGNOSIS_SECONDS, AsyncRows, Connector, pool_arguments, used_up
+from gravity_memory.errors import ConnectionLost, GravityMemoryError, translated
 from gravity_memory.models import Changes, Finding, Match, Memory, NewMemory, RecalledMemory, Turn
 from gravity_memory.realtime.hub import Hub
 from gravity_memory.realtime.requests import (
@@ -37,11 +37,14 @@ from gravity_memory.statements import (
     Row,
     Statements,
     as_new_memory,
+    changes_arguments,
     checked_user,
+    context_arguments,
     locate,
+    match_arguments,
     recall_arguments,
 )
-from gravity_memory.vectors import Vector, vector_text
+from gravity_memory.vectors import Vector
 
 T = TypeVar("T")
 
@@ -55,7 +58,8 @@ class AsyncGravityMemory:
 
     Args:
         source: a connection string of libpq, by default what the PG* variables say, or a pool, which stays the
-            caller's: it is neither opened nor closed here.
+            caller's: it is neither opened nor closed here. The connection that listens is made from its connection
+            string and keyword arguments; its `configure` is for its own connections.
         config: timeouts, pool, retries, rates.
         schema: where the functions of the extension are; None: where the database says that it is installed.
         listen_conninfo: where to listen, when queries go through a pooler in transaction mode.
@@ -74,6 +78,7 @@ class AsyncGravityMemory:
         self._pool: AsyncConnectionPool[Any] | None = None if isinstance(source, str) else source
         self._schema = schema
         self._statements: Statements | None = Statements(schema) if schema is not None else None
+        self._direct = Connector(source, self.config)
         self._connector = Connector(source if listen_conninfo is None else listen_conninfo, self.config)
         self._opening = asyncio.Lock()
         self._hub: Hub | None = None
@@ -106,9 +111,9 @@ class AsyncGravityMemory:
         gravity_score: float | None = None,
         emotion_type: str | None = None,
         entities: Sequence[str] | None = None,
-        session_id: str | None = None,
-        thread_id: str | None = None,
-        memory_trace_id: str | None = None,
+        session_id: str | UUID | None = None,
+        thread_id: str | UUID | None = None,
+        memory_trace_id: str | UUID | None = None,
         metadata: Mapping[str, Any] | None = None,
         created_at: datetime | None = None,
         summary: str | None = None,
@@ -173,11 +178,12 @@ class AsyncGravityMemory:
     async def remember_many(self, memories: Iterable[NewMemory | Mapping[str, Any]]) -> list[UUID]:
         """Store memories in one transaction and return their ids, in order.
 
-        Below 1,000 memories by one INSERT, from then on by COPY, one for each set of columns that the memories have.
-        The database announces a statement of more than `notify_bulk_rows` memories as a whole in payload mode.
+        Below 1,000 memories by one INSERT, from then on by COPY, one for each set of columns that the memories have, or
+        by INSERTs of 1,000 where row security concerns the role, which COPY is not for. The database announces a
+        statement of more than `notify_bulk_rows` memories as a whole in payload mode.
 
         Raises:
-            InvalidInput: one of them means nothing; none is stored.
+            InvalidInput: one of them means nothing, or an id is taken; none is stored.
             ConnectionLost: no attempt was answered; whether one took effect is unknown.
         """
         prepared = [as_new_memory(memory) for memory in memories]
@@ -199,8 +205,8 @@ class AsyncGravityMemory:
         emotion_type: str | None = None,
         entities: Sequence[str] | None = None,
         meta_tags: Sequence[str] | None = None,
-        thread_id: str | None = None,
-        session_id: str | None = None,
+        thread_id: str | UUID | None = None,
+        session_id: str | UUID | None = None,
         min_gravity: float | None = None,
         metadata: Mapping[str, Any] | None = None,
         semantic_weight: float | None = None,
@@ -275,21 +281,17 @@ class AsyncGravityMemory:
         Raises:
             InvalidInput: an argument means nothing.
         """
-        arguments = {
-            "query_embedding": vector_text(embedding),
-            "match_threshold": threshold,
-            "match_count": limit,
-            "user_id": checked_user(user_id),
-        }
+        arguments = match_arguments(user_id, embedding, threshold, limit)
         return await self._run(lambda statements, _: statements.match(arguments))
 
-    async def context(self, user_id: str, memory_trace_id: str, *, limit: int | None = None) -> list[Turn]:
+    async def context(self, user_id: str, memory_trace_id: str | UUID, *, limit: int | None = None) -> list[Turn]:
         """The latest turns of a conversation, in the order in which they were said; by default 10.
 
         Raises:
             InvalidInput: an argument means nothing.
+            GravityMemoryError: Python cannot read the metadata of one of them, for example a number of 5,000 digits.
         """
-        arguments = {"user_id": checked_user(user_id), "memory_trace_id": memory_trace_id, "limit": limit}
+        arguments = context_arguments(user_id, memory_trace_id, limit)
         return await self._run(lambda statements, _: statements.context(arguments))
 
     async def check(self) -> list[Finding]:
@@ -313,9 +315,11 @@ class AsyncGravityMemory:
             FeedExpired: the feed cannot be read on from there; the hint says how to start anew.
             NotRecorded: the database keeps no feed.
             InvalidInput: it is no cursor.
+            GravityMemoryError: Python cannot read the first event; the hint has the cursor after it. A page ends before
+                such an event, with has_more.
         """
-        checked_user(user_id)
-        return await self._run(lambda statements, _: statements.changes(user_id, cursor, limit))
+        arguments = changes_arguments(user_id, cursor, limit)
+        return await self._run(lambda statements, _: statements.changes(*arguments))
 
     # Subscriptions ----------------------------------------------------------------------------------------------
 
@@ -400,8 +404,7 @@ class AsyncGravityMemory:
         return await self._subscribe(broadcast_request(user_id, on_event, events, since, on_resync, on_error))
 
     async def _subscribe(self, request: Request) -> Subscription:
-        if self._is_closed:
-            raise GravityMemoryError("the client is closed")
+        self._refuse_if_closed()
         if self._hub is None:
             self._hub = Hub(self._connector, self.config, self._schema)
         return await self._hub.subscribe(request)
@@ -422,24 +425,61 @@ class AsyncGravityMemory:
                         return await drive(connection, work)
                     async with connection.transaction():
                         return await drive(connection, work)
-            except (psycopg.Error, UnicodeEncodeError) as error:
+            except (psycopg.Error, UnicodeError) as error:
+                if isinstance(error, PoolTimeout):
+                    await self._explain(error)
                 pause = attempts.pause_after(error)
                 if pause is None:
                     raise translated(error) from error
             await asyncio.sleep(pause)
-            # Those that broke with it.
-            await pool.check()
+            if self._pool is not None:
+                # Those that broke with it.
+                await self._pool.check()
 
     async def _opened(self) -> AsyncConnectionPool[Any]:
+        """The pool, which is opened for the first call.
+
+        Raises:
+            psycopg.Error: there is no connection to be had. The pool would not say why.
+        """
+        self._refuse_if_closed()
+        if self._pool is None:
+            seconds = self.config.realtime.timeout
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._opening.acquire()
+            except TimeoutError as error:
+                raise ConnectionLost(f"no connection within {seconds:g} s") from error
+            try:
+                await self._open()
+            finally:
+                self._opening.release()
+        assert self._pool is not None
+        return self._pool
+
+    async def _open(self) -> None:
+        if self._pool is not None:
+            return
+        assert isinstance(self._source, str)
+        if (problem := await self._direct.problem()) is not None:
+            raise problem
+        pool: AsyncConnectionPool[Any] = AsyncConnectionPool(**pool_arguments(self._source, self.config))
+        await pool.open()
+        if self._is_closed:
+            await pool.close()
+        self._refuse_if_closed()
+        self._pool = pool
+
+    async def _explain(self, error: PoolTimeout) -> None:
+        """Raise the reason why the pool had no connection in time."""
+        problem = await self._direct.problem(DIAGNOSIS_SECONDS)
+        if problem is not None:
+            raise translated(problem) from problem
+        raise used_up(error) from error
+
+    def _refuse_if_closed(self) -> None:
         if self._is_closed:
             raise GravityMemoryError("the client is closed")
-        async with self._opening:
-            if self._pool is None:
-                assert isinstance(self._source, str)
-                pool: AsyncConnectionPool[Any] = AsyncConnectionPool(**pool_arguments(self._source, self.config))
-                await pool.open()
-                self._pool = pool
-        return self._pool
 
 
 async def drive(connection: AsyncRows, plan: Plan[T]) -> T:

@@ -48,8 +48,11 @@ class RealtimeChannelPool:
     def add(self, key: str, subscription: Closable) -> None:
         """Take a subscription in, as the newest.
 
-        Another one that has this key is evicted, and the oldest when there is no room.
+        Another one that has this key is evicted, and the oldest when there is no room. One that is closed already is
+        not taken in, and evicts nobody.
         """
+        if subscription.closed:
+            return
         evicted: list[tuple[str, Closable, str]] = []
         with self._lock:
             channels = self._open()

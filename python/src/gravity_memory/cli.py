@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gravity_memory.async_client import AsyncGravityMemory
-from gravity_memory.errors import EventsLost, GravityMemoryError
-from gravity_memory.models import ALL_EVENTS, Event, Finding
+from gravity_memory.errors import EventsLost, GravityMemoryError, ListenUnavailable, NotRecorded
+from gravity_memory.models import ALL_EVENTS, PAYLOAD_EVENTS, Event, Finding
+from gravity_memory.realtime.subscription import Subscription
 from gravity_memory.sync_client import GravityMemory
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 _NO_RICH = "This needs the package rich: pip install 'gravity-memory[cli]'"
+_LISTEN_ELSEWHERE = "Name a direct connection, or a pool in session mode, with --dsn or --listen-dsn."
 _STYLES = {
     "memory_created": "green",
     "memory_updated": "yellow",
@@ -37,6 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     watch = commands.add_parser("watch", help="print what happens to a user's memories and arcs, until Ctrl-C")
     watch.add_argument("--user", required=True, help="whose memories")
+    watch.add_argument("--listen-dsn", help="where to listen, when --dsn is a pooler in transaction mode")
     watch.add_argument("--since", help="a cursor to begin from (default: now)")
     doctor = commands.add_parser("doctor", help="print what gravity_memory_check() finds; fails when there is an error")
     for command in (watch, doctor):
@@ -51,9 +54,12 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if chosen.command == "doctor":
             return _doctor(chosen.dsn, chosen.schema)
-        asyncio.run(_watch(chosen.dsn, chosen.schema, chosen.user, chosen.since))
+        asyncio.run(_watch(chosen))
     except KeyboardInterrupt:
         return 0
+    except ListenUnavailable as error:
+        print(f"error: {error.message}\nHINT: {_LISTEN_ELSEWHERE}", file=sys.stderr)
+        return 1
     except GravityMemoryError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -89,7 +95,7 @@ def _cells(finding: Finding) -> list[Text]:
     ]
 
 
-async def _watch(dsn: str, schema: str | None, user: str, since: str | None) -> None:
+async def _watch(chosen: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.text import Text
 
@@ -101,11 +107,21 @@ async def _watch(dsn: str, schema: str | None, user: str, since: str | None) -> 
     async def resync(error: EventsLost) -> None:
         await tell(error)
 
-    async with AsyncGravityMemory(dsn, schema=schema) as memories:
-        subscription = await memories.subscribe_to_broadcasts(
-            user, events=ALL_EVENTS, since=since, on_resync=resync, on_error=tell
-        )
-        console.print(Text(f"watching {printable(user)}; Ctrl-C ends it", style="dim"))
+    async with AsyncGravityMemory(chosen.dsn, schema=chosen.schema, listen_conninfo=chosen.listen_dsn) as memories:
+
+        async def follow(kinds: Sequence[str]) -> Subscription:
+            return await memories.subscribe_to_broadcasts(
+                chosen.user, events=kinds, since=chosen.since, on_resync=resync, on_error=tell
+            )
+
+        limits = ""
+        try:
+            subscription = await follow(ALL_EVENTS)
+        except NotRecorded:
+            # Notifications with data are better than nothing, if there are any.
+            subscription = await follow(PAYLOAD_EVENTS)
+            limits = f" (the setting notify is payload: {', '.join(PAYLOAD_EVENTS)} only)"
+        console.print(Text(f"watching {printable(chosen.user)}{limits}; Ctrl-C ends it", style="dim"))
         async for event in subscription:
             console.print(_line(event))
 

@@ -24,7 +24,7 @@ class RealtimeConfig:
         fallback_poll: how often the feed is looked at when nothing says that there is something new.
         shortest_pause: least time between two looks.
         largest_backlog: how many events may wait for one subscription. In feed mode it is then read on from there when
-            it has caught up; in payload mode the oldest are dropped.
+            it has caught up; in payload mode those that have waited longest are dropped, and `on_resync` is told.
         page_size: most events of one look, 1 to 100,000.
         callback_threads: how many plain callbacks may run at a time. Coroutine functions need no thread.
     """
@@ -55,7 +55,9 @@ class RealtimeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PoolConfig:
-    """The connections that queries share. The one that listens is not among them.
+    """The connections that queries share. The one that listens for all subscriptions is not among them.
+
+    How many subscriptions there may be is not set here: see RealtimeChannelPool.
 
     Attributes:
         max: most connections.

@@ -62,7 +62,11 @@ class InvalidInput(GravityMemoryError, ValueError):  # noqa: N818
 
 
 class NotInstalled(GravityMemoryError):  # noqa: N818
-    """The extension is missing in this database, or older than what was asked of it."""
+    """A function or table of the extension is missing.
+
+    The extension is not in this database, not in the schema that was named, or older than this client. What is missing
+    inside of functions and triggers of the database is a ServerError.
+    """
 
 
 class NotPermitted(GravityMemoryError):  # noqa: N818
@@ -81,10 +85,17 @@ def is_connection_error(error: BaseException) -> bool:
     return state is None or state.startswith(("08", "57P")) or state == "53300"
 
 
-def translated(error: psycopg.Error | UnicodeEncodeError) -> GravityMemoryError:
+def translated(error: psycopg.Error | UnicodeError) -> GravityMemoryError:
     """The error of this package that says the same. Raise it `from` the original."""
+    if isinstance(error, UnicodeDecodeError):
+        return ServerError(
+            f"the database has a text that is not in its encoding: {error.reason}",
+            hint="A database with encoding SQL_ASCII takes any bytes: mend what is not UTF-8 there.",
+        )
     if isinstance(error, UnicodeEncodeError):
         return InvalidInput(f"a text cannot be written as UTF-8: {error.reason}")
+    if isinstance(error, UnicodeError):
+        return ServerError(str(error))
     state = error.sqlstate
     message = error.diag.message_primary or str(error) or type(error).__name__
     return _kind(error, state)(message, sqlstate=state, hint=error.diag.message_hint)
@@ -100,10 +111,10 @@ def _kind(error: psycopg.Error, state: str | None) -> type[GravityMemoryError]:
         FEED_EXPIRED: FeedExpired,
         NOT_RECORDED: NotRecorded,
         "42501": NotPermitted,
-        "42883": NotInstalled,
-        "42P01": NotInstalled,
-        "3F000": NotInstalled,
     }
     if state in exact:
         return exact[state]
+    if state in {"42883", "42P01", "3F000"}:
+        # With a context it is something inside of a function or trigger that is missing.
+        return ServerError if error.diag.context else NotInstalled
     return InvalidInput if state[:2] in {"22", "23"} else ServerError

@@ -1,15 +1,23 @@
-"""What the calls return and the callbacks get. Times carry their time zone; what has no value is None."""
+"""What the calls return and the callbacks get.
+
+Times are in UTC; those beyond Python's years, like infinity, are the last or first one that it has. What has no value
+is None.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
+from gravity_memory.errors import GravityMemoryError
 from gravity_memory.vectors import Vector
+
+M = TypeVar("M", bound="Memory | RecalledMemory | Match | Turn | Finding")
 
 MEMORY_EVENTS = ("memory_created", "memory_updated", "memory_deleted")
 ARC_EVENTS = ("arc_created", "arc_updated", "arc_deleted")
@@ -53,8 +61,12 @@ class Memory:
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> Self:
-        """The memory in a row with the columns of this class, in their order."""
-        return cls.from_payload(dict(zip(_names(cls), row, strict=True)))
+        """The memory in a row with the columns of this class, in their order.
+
+        Raises:
+            GravityMemoryError: Python cannot read the metadata.
+        """
+        return _from_row(cls, row)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +172,7 @@ class RecalledMemory:
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> Self:
         """The memory in a row of recall_memories()."""
-        return cls(**dict(zip(_names(cls), row, strict=True)))
+        return _from_row(cls, row)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +189,7 @@ class Match:
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> Self:
         """The memory in a row of match_memories()."""
-        return cls(**dict(zip(_names(cls), row, strict=True)))
+        return _from_row(cls, row)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,8 +205,12 @@ class Turn:
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> Self:
-        """The turn in a row of get_conversation_context()."""
-        return cls(**dict(zip(_names(cls), row, strict=True)))
+        """The turn in a row of get_conversation_context().
+
+        Raises:
+            GravityMemoryError: Python cannot read the metadata.
+        """
+        return _from_row(cls, row)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,7 +234,7 @@ class Finding:
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> Self:
         """The finding in a row of gravity_memory_check()."""
-        return cls(**dict(zip(_names(cls), row, strict=True)))
+        return _from_row(cls, row)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,9 +252,9 @@ class NewMemory:
     meta_tags: Sequence[str] | None = None
     identity_anchor: bool | None = None
     temporal_type: str | None = None
-    thread_id: str | None = None
-    session_id: str | None = None
-    memory_trace_id: str | None = None
+    thread_id: str | UUID | None = None
+    session_id: str | UUID | None = None
+    memory_trace_id: str | UUID | None = None
     metadata: Mapping[str, Any] | None = None
     created_at: datetime | None = None
     id: UUID | str | None = None
@@ -253,16 +269,31 @@ def timestamp(text: str) -> datetime:
         return (datetime.min if is_past else datetime.max).replace(tzinfo=UTC)
 
 
-def _names(model: type[Any]) -> list[str]:
-    return [field.name for field in dataclasses.fields(model)]
-
-
 _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "UUID": lambda value: value if isinstance(value, UUID) else UUID(value),
     "float | None": float,
     "tuple[str, ...] | None": tuple,
+    "datetime": lambda value: timestamp(value) if isinstance(value, str) else value,
     "datetime | None": lambda value: timestamp(value) if isinstance(value, str) else value,
 }
+
+
+def _from_row(model: type[M], row: Sequence[Any]) -> M:
+    """A model from a row with its fields, in their order; times and metadata are texts."""
+    values = dict(zip((field.name for field in dataclasses.fields(model)), row, strict=True))
+    if values.get("metadata") is not None:
+        values["metadata"] = _parsed_metadata(values["metadata"], values["id"])
+    return model(**_fields(model, values))
+
+
+def _parsed_metadata(text: str, identity: UUID) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise GravityMemoryError(
+            f"Python cannot read the metadata of the memory {identity}: {error}",
+            hint="PostgreSQL's jsonb holds longer numbers and deeper nesting than Python's json reads: mend it by SQL.",
+        ) from error
 
 
 def _fields(model: type[Any], payload: Mapping[str, Any]) -> dict[str, Any]:

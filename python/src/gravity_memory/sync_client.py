@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import CancelledError
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -12,11 +13,11 @@ from uuid import UUID
 
 import psycopg
 from psycopg.rows import tuple_row
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 from gravity_memory.config import Config
-from gravity_memory.connections import Connector, pool_arguments
-from gravity_memory.errors import GravityMemoryError, translated
+from gravity_memory.connections import DIAGNOSIS_SECONDS, Connector, pool_arguments, used_up
+from gravity_memory.errors import ConnectionLost, GravityMemoryError, translated
 from gravity_memory.models import Changes, Finding, Match, Memory, NewMemory, RecalledMemory, Turn
 from gravity_memory.realtime.background import LoopThread
 from gravity_memory.realtime.hub import Hub
@@ -39,11 +40,14 @@ from gravity_memory.statements import (
     Row,
     Statements,
     as_new_memory,
+    changes_arguments,
     checked_user,
+    context_arguments,
     locate,
+    match_arguments,
     recall_arguments,
 )
-from gravity_memory.vectors import Vector, vector_text
+from gravity_memory.vectors import Vector
 
 T = TypeVar("T")
 
@@ -57,7 +61,8 @@ class GravityMemory:
 
     Args:
         source: a connection string of libpq, by default what the PG* variables say, or a pool, which stays the
-            caller's: it is neither opened nor closed here.
+            caller's: it is neither opened nor closed here. The connection that listens is made from its connection
+            string and keyword arguments; its `configure` is for its own connections.
         config: timeouts, pool, retries, rates.
         schema: where the functions of the extension are; None: where the database says that it is installed.
         listen_conninfo: where to listen, when queries go through a pooler in transaction mode.
@@ -76,8 +81,11 @@ class GravityMemory:
         self._pool: ConnectionPool[Any] | None = None if isinstance(source, str) else source
         self._schema = schema
         self._statements: Statements | None = Statements(schema) if schema is not None else None
+        self._direct = Connector(source, self.config)
         self._connector = Connector(source if listen_conninfo is None else listen_conninfo, self.config)
+        # Held while a connection is made; `_changing` never is, so that closing does not wait for a server.
         self._opening = threading.Lock()
+        self._changing = threading.Lock()
         self._background: LoopThread | None = None
         self._hub: Hub | None = None
         self._is_closed = False
@@ -93,18 +101,30 @@ class GravityMemory:
     def close(self) -> None:
         """End all subscriptions and close the connections.
 
-        A coroutine that runs as a callback is cancelled; a plain callback runs to its end in its thread.
+        A coroutine that runs as a callback is cancelled; a plain callback runs to its end in its thread. Calls that
+        other threads make meanwhile raise GravityMemoryError.
+
+        Raises:
+            RuntimeError: a coroutine that runs as a callback called it. Nothing is closed.
         """
-        with self._opening:
+        with self._changing:
+            background = self._background
+            if background is not None and background.is_here:
+                raise RuntimeError("a coroutine that is a callback cannot close the client: use AsyncGravityMemory")
             self._is_closed = True
-            background, self._background = self._background, None
-            hub, self._hub = self._hub, None
+            self._background = None
         if background is not None:
-            if hub is not None:
-                background.call(hub.close())
-            background.stop()
+            try:
+                background.call(self._close_there())
+            finally:
+                background.stop()
         if self._pool is not None and isinstance(self._source, str):
             self._pool.close()
+
+    async def _close_there(self) -> None:
+        """Close the hub. Whoever subscribes after this is refused: both run on the same loop."""
+        if self._hub is not None:
+            await self._hub.close()
 
     # Memories ---------------------------------------------------------------------------------------------------
 
@@ -117,9 +137,9 @@ class GravityMemory:
         gravity_score: float | None = None,
         emotion_type: str | None = None,
         entities: Sequence[str] | None = None,
-        session_id: str | None = None,
-        thread_id: str | None = None,
-        memory_trace_id: str | None = None,
+        session_id: str | UUID | None = None,
+        thread_id: str | UUID | None = None,
+        memory_trace_id: str | UUID | None = None,
         metadata: Mapping[str, Any] | None = None,
         created_at: datetime | None = None,
         summary: str | None = None,
@@ -180,8 +200,8 @@ class GravityMemory:
         emotion_type: str | None = None,
         entities: Sequence[str] | None = None,
         meta_tags: Sequence[str] | None = None,
-        thread_id: str | None = None,
-        session_id: str | None = None,
+        thread_id: str | UUID | None = None,
+        session_id: str | UUID | None = None,
         min_gravity: float | None = None,
         metadata: Mapping[str, Any] | None = None,
         semantic_weight: float | None = None,
@@ -225,20 +245,15 @@ class GravityMemory:
 
         Arguments and errors are those of AsyncGravityMemory.match().
         """
-        arguments = {
-            "query_embedding": vector_text(embedding),
-            "match_threshold": threshold,
-            "match_count": limit,
-            "user_id": checked_user(user_id),
-        }
+        arguments = match_arguments(user_id, embedding, threshold, limit)
         return self._run(lambda statements, _: statements.match(arguments))
 
-    def context(self, user_id: str, memory_trace_id: str, *, limit: int | None = None) -> list[Turn]:
+    def context(self, user_id: str, memory_trace_id: str | UUID, *, limit: int | None = None) -> list[Turn]:
         """The latest turns of a conversation, in the order in which they were said; by default 10.
 
         Arguments and errors are those of AsyncGravityMemory.context().
         """
-        arguments = {"user_id": checked_user(user_id), "memory_trace_id": memory_trace_id, "limit": limit}
+        arguments = context_arguments(user_id, memory_trace_id, limit)
         return self._run(lambda statements, _: statements.context(arguments))
 
     def check(self) -> list[Finding]:
@@ -260,8 +275,8 @@ class GravityMemory:
 
         Arguments and errors are those of AsyncGravityMemory.changes().
         """
-        checked_user(user_id)
-        return self._run(lambda statements, _: statements.changes(user_id, cursor, limit))
+        arguments = changes_arguments(user_id, cursor, limit)
+        return self._run(lambda statements, _: statements.changes(*arguments))
 
     # Subscriptions ----------------------------------------------------------------------------------------------
 
@@ -318,15 +333,18 @@ class GravityMemory:
         return self._subscribe(broadcast_request(user_id, on_event, events, since, on_resync, on_error))
 
     def _subscribe(self, request: Request) -> Subscription:
-        with self._opening:
-            if self._is_closed:
-                raise GravityMemoryError("the client is closed")
+        with self._changing:
+            self._refuse_if_closed()
             if self._background is None:
                 self._background = LoopThread()
             background = self._background
-        return background.call(self._subscribe_there(request))
+        try:
+            return background.call(self._subscribe_there(request))
+        except CancelledError:
+            raise GravityMemoryError("the client was closed") from None
 
     async def _subscribe_there(self, request: Request) -> Subscription:
+        self._refuse_if_closed()
         if self._hub is None:
             self._hub = Hub(self._connector, self.config, self._schema)
         return await self._hub.subscribe(request)
@@ -347,24 +365,57 @@ class GravityMemory:
                         return drive(connection, work)
                     with connection.transaction():
                         return drive(connection, work)
-            except (psycopg.Error, UnicodeEncodeError) as error:
+            except (psycopg.Error, UnicodeError) as error:
+                if isinstance(error, PoolTimeout):
+                    self._explain(error)
                 pause = attempts.pause_after(error)
                 if pause is None:
                     raise translated(error) from error
             time.sleep(pause)
-            # Those that broke with it.
-            pool.check()
+            if self._pool is not None:
+                # Those that broke with it.
+                self._pool.check()
 
     def _opened(self) -> ConnectionPool[Any]:
-        with self._opening:
-            if self._is_closed:
-                raise GravityMemoryError("the client is closed")
-            if self._pool is None:
-                assert isinstance(self._source, str)
-                pool: ConnectionPool[Any] = ConnectionPool(**pool_arguments(self._source, self.config))
-                pool.open()
-                self._pool = pool
-            return self._pool
+        """The pool, which is opened for the first call.
+
+        Raises:
+            psycopg.Error: there is no connection to be had. The pool would not say why.
+        """
+        self._refuse_if_closed()
+        if self._pool is None:
+            seconds = self.config.realtime.timeout
+            if not self._opening.acquire(timeout=seconds):
+                raise ConnectionLost(f"no connection within {seconds:g} s")
+            try:
+                self._open()
+            finally:
+                self._opening.release()
+        assert self._pool is not None
+        return self._pool
+
+    def _open(self) -> None:
+        if self._pool is not None:
+            return
+        assert isinstance(self._source, str)
+        if (problem := self._direct.problem_now()) is not None:
+            raise problem
+        with self._changing:
+            self._refuse_if_closed()
+            pool: ConnectionPool[Any] = ConnectionPool(**pool_arguments(self._source, self.config))
+            pool.open()
+            self._pool = pool
+
+    def _explain(self, error: PoolTimeout) -> None:
+        """Raise the reason why the pool had no connection in time."""
+        problem = self._direct.problem_now(DIAGNOSIS_SECONDS)
+        if problem is not None:
+            raise translated(problem) from problem
+        raise used_up(error) from error
+
+    def _refuse_if_closed(self) -> None:
+        if self._is_closed:
+            raise GravityMemoryError("the client is closed")
 
 
 def drive(connection: psycopg.Connection[Any], plan: Plan[T]) -> T:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+logger = logging.getLogger("gravity_memory")
+
+_STOPPING_SECONDS = 1.0
+"""How long what was cancelled may take to end."""
 
 
 class LoopThread:
@@ -15,6 +22,9 @@ class LoopThread:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        # Between looking at the flag and handing over work, the loop must not end: work would wait for ever.
+        self._submitting = threading.Lock()
+        self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="gravity-memory", daemon=True)
         self._thread.start()
 
@@ -22,6 +32,8 @@ class LoopThread:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_forever()
+            # What came too late to be told that we stop has not begun, or was not there to be cancelled.
+            self._loop.run_until_complete(self._cancel_all())
         finally:
             self._loop.close()
 
@@ -35,11 +47,16 @@ class LoopThread:
 
         Raises:
             RuntimeError: the caller runs there, and would wait for itself.
+            concurrent.futures.CancelledError: the loop was stopped, before or meanwhile.
         """
         if self.is_here:
             work.close()
             raise RuntimeError("a coroutine that is a callback cannot wait for the client: use AsyncGravityMemory")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._submitting:
+            if self._is_stopping:
+                work.close()
+                raise CancelledError
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
         except BaseException:
@@ -47,16 +64,19 @@ class LoopThread:
             raise
 
     def stop(self) -> None:
-        """End the loop and the thread; what still runs on the loop is cancelled."""
-        if not self._thread.is_alive():
-            return
-        self.call(self._cancel_all())
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        """End the loop and the thread; what still runs on the loop is cancelled, and left to itself if it goes on."""
+        with self._submitting:
+            if not self._is_stopping:
+                self._is_stopping = True
+                self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
     async def _cancel_all(self) -> None:
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            _, surviving = await asyncio.wait(tasks, timeout=_STOPPING_SECONDS)
+            for task in surviving:
+                logger.warning("it goes on after it was cancelled, and is left behind: %s", task.get_name())
         await self._loop.shutdown_asyncgens()

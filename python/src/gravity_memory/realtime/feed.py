@@ -11,9 +11,11 @@ from psycopg import sql
 
 from gravity_memory.config import RealtimeConfig
 from gravity_memory.errors import EventsLost, FeedExpired, GravityMemoryError, InvalidInput, translated
+from gravity_memory.raw_events import RawEvent
+from gravity_memory.realtime.items import copy_of
 from gravity_memory.realtime.pooler import unavailable
 from gravity_memory.realtime.subscription import Subscription
-from gravity_memory.statements import Row, Statements, array_text, event_from_row
+from gravity_memory.statements import Row, Statements, array_text
 
 _GROUPS_PER_LOOK = 20
 """The group that follows the feed must not wait for a thousand that catch up."""
@@ -21,9 +23,17 @@ _GROUPS_PER_LOOK = 20
 # Columns of the look behind those of the event.
 _CURSOR, _HAS_MORE, _IS_OPEN, _PID = 5, 6, 7, 8
 
+_INVALID_CURSOR = "22023"
+"""The one error of bad input that is about the place of a group."""
+
 
 class Executes(Protocol):
     """What runs statements on the connection that listens."""
+
+    @property
+    def has_encoding(self) -> bool:
+        """The database knows which letters its texts consist of."""
+        ...
 
     async def execute(self, query: sql.SQL | sql.Composed, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run a statement and return its rows."""
@@ -135,11 +145,6 @@ class FeedReader:
         """A look would read something."""
         return bool(self._groups or self._homeless)
 
-    @property
-    def has_homeless(self) -> bool:
-        """Somebody waits for a place."""
-        return bool(self._homeless)
-
     def subscriptions(self) -> list[Subscription]:
         """Everybody."""
         return [
@@ -237,7 +242,8 @@ class FeedReader:
         limit = self._config.page_size
         if (only := group.only_member) is not None:
             limit = min(limit, max(1, only.room))
-        return await link.execute(statements.look, [group.users, group.cursor, limit])
+        look = statements.look if link.has_encoding else statements.look_for_bytes
+        return await link.execute(look, [group.users, group.cursor, limit])
 
     def _hand_over(self, group: Group, rows: Sequence[Row]) -> None:
         """Queue the events for their subscribers, and move the group on."""
@@ -249,12 +255,12 @@ class FeedReader:
         for row in rows[:-1]:
             wanting = [one for one in group.members.get(row[0], ()) if one.wants(row[1])]
             if wanting:
-                event = event_from_row(row)
+                event = RawEvent.from_row(row)
                 for subscription in wanting:
                     if subscription.room == 0:
                         self._fall_behind(subscription, Group(position, group.is_whole and is_at_base))
                     else:
-                        subscription.offer(event, is_shared=len(wanting) > 1, base=base)
+                        subscription.offer(event, base=base)
             position, is_at_base = row[_CURSOR], False
         group.cursor = rows[-1][_CURSOR]
         group.is_whole = not rows[-1][_HAS_MORE]
@@ -264,7 +270,7 @@ class FeedReader:
             other.discard(subscription)
         group.add(subscription)
         self._behind[subscription] = group
-        subscription.is_waiting_for_room = True
+        subscription.wait_for_room()
 
     def _merge(self, standing: list[Group]) -> None:
         """Make one group of those that stand at the same snapshot."""
@@ -275,7 +281,7 @@ class FeedReader:
             if group is not largest:
                 for subscription in group.subscriptions():
                     largest.add(subscription)
-                self._groups.remove(group)
+                self._forget(group)
 
     async def _settle(
         self,
@@ -304,19 +310,25 @@ class FeedReader:
     def _fail(self, group: Group, error: GravityMemoryError, cause: BaseException) -> bool:
         """Part with a group whose place in the feed is gone, or was none; False: that is not what the error says.
 
-        All of it is affected: its members share the place.
+        All of it is affected: its members share the place. Those who have left during the look are no members any more,
+        nor need the group be among ours.
         """
-        if not isinstance(error, FeedExpired | InvalidInput):
+        is_expired = isinstance(error, FeedExpired)
+        if not is_expired and not (isinstance(error, InvalidInput) and error.sqlstate == _INVALID_CURSOR):
             return False
         error.__cause__ = cause
-        self._groups.remove(group)
+        self._forget(group)
         for subscription in group.subscriptions():
-            if isinstance(error, FeedExpired) and subscription.request.on_resync is not None:
-                subscription.place = None
-                self._homeless[subscription] = error
+            problem = copy_of(error)
+            if isinstance(problem, FeedExpired) and subscription.request.on_resync is not None:
+                subscription.lose_place()
+                self._homeless[subscription] = problem
             else:
-                subscription.end(error)
+                subscription.end(problem)
         return True
+
+    def _forget(self, group: Group) -> None:
+        self._groups = [other for other in self._groups if other is not group]
 
 
 def _has_joined(subscription: Subscription) -> None:

@@ -11,9 +11,14 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.pq.misc import PGnotify
+from psycopg.types.json import set_json_loads
 
 from gravity_memory.connections import AsyncRows
-from gravity_memory.errors import ConnectionLost
+from gravity_memory.errors import ConnectionLost, GravityMemoryError, translated
+
+_TAKE_ALL = ("UTF8", "SQL_ASCII")
+"""Encodings of databases that hold every text that we can send."""
 
 
 class Alarm:
@@ -54,10 +59,12 @@ class Alarm:
 class Link:
     """A connection whose every statement has a time limit, and that hears notifications between statements.
 
+    JSON comes as bytes.
+
     Args:
         connection: in autocommit mode; nobody else uses it.
         timeout: seconds for a statement.
-        alarm: is set when a notification arrives, or the connection breaks.
+        alarm: is set when a notification arrives, or the connection breaks; also an attribute.
         on_notify: gets each notification.
     """
 
@@ -70,12 +77,23 @@ class Link:
     ) -> None:
         self.connection = connection
         self._timeout = timeout
-        self._alarm = alarm
+        self.alarm = alarm
         self._on_notify = on_notify
         self._is_late = False
         self._broken: BaseException | None = None
-        # Those that come with a statement's answer.
-        connection.add_notify_handler(on_notify)
+        # Those that come with a statement's answer; psycopg's own handler ends it at a text that is no UTF-8.
+        connection.pgconn.notify_handler = self._pass_on
+        # What Python cannot read in one event must not end the look that has found it.
+        set_json_loads(_unread, connection)
+
+    @property
+    def has_encoding(self) -> bool:
+        """The database knows which letters its texts consist of, and can send all of them as UTF-8."""
+        return self._encoding != "SQL_ASCII"
+
+    @property
+    def _encoding(self) -> str | None:
+        return self.connection.info.parameter_status("server_encoding")
 
     async def execute(self, query: sql.SQL | sql.Composed, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run a statement and return its rows.
@@ -108,13 +126,32 @@ class Link:
         try:
             pgconn.consume_input()
             while (notification := pgconn.notifies()) is not None:
-                self._on_notify(
-                    psycopg.Notify(notification.relname.decode(), notification.extra.decode(), notification.be_pid)
-                )
-                self._alarm.set()
+                self._pass_on(notification)
+                self.alarm.set()
         except psycopg.Error as error:
             self._broken = error
-            self._alarm.set()
+            self.alarm.set()
+
+    def _pass_on(self, notification: PGnotify) -> None:
+        """Anyone may send anything, in a database without an encoding also what is no UTF-8."""
+        channel, payload = (text.decode(errors="replace") for text in (notification.relname, notification.extra))
+        self._on_notify(psycopg.Notify(channel, payload, notification.be_pid))
+
+    async def problem_with(self, user_id: str) -> GravityMemoryError | None:
+        """What keeps a user's id out of every statement: the encoding of the database lacks a letter of it.
+
+        Raises:
+            ConnectionLost, psycopg.Error: it could not be found out.
+        """
+        if user_id.isascii() or self._encoding in _TAKE_ALL:
+            return None
+        try:
+            await self.execute(sql.SQL("SELECT %s::pg_catalog.text"), [user_id])
+        except psycopg.DataError as error:
+            problem = translated(error)
+            problem.__cause__ = error
+            return problem
+        return None
 
     async def wait(self, seconds: float) -> bool:
         """Wait for the alarm, at most so long, and let notifications set it; whether it was set.
@@ -126,7 +163,7 @@ class Link:
         descriptor = self.connection.pgconn.socket
         loop.add_reader(descriptor, self.hear)
         try:
-            was_set = await self._alarm.wait(seconds)
+            was_set = await self.alarm.wait(seconds)
         finally:
             loop.remove_reader(descriptor)
         if self._broken is not None:
@@ -148,3 +185,7 @@ class Link:
     async def close(self) -> None:
         """Close the connection."""
         await self.connection.close()
+
+
+def _unread(data: str | bytes) -> str | bytes:
+    return data

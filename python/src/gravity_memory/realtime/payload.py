@@ -11,7 +11,9 @@ from uuid import UUID
 import psycopg
 
 from gravity_memory.errors import EventsLost, NotRecorded
-from gravity_memory.models import PAYLOAD_EVENTS, Event
+from gravity_memory.models import PAYLOAD_EVENTS
+from gravity_memory.raw_events import RawEvent
+from gravity_memory.realtime.items import copy_of
 from gravity_memory.realtime.subscription import Subscription
 
 logger = logging.getLogger("gravity_memory")
@@ -76,12 +78,15 @@ class PayloadReader:
         if "id" not in payload:
             self._tell_bulk(wanting, notification.channel, payload)
             return
-        event = _event(notification.channel, str(user_id), payload)
-        if event is None:
+        try:
+            subject = UUID(str(payload["id"]))
+        except ValueError:
+            logger.warning("a notification on %s has no id: %.200r", notification.channel, payload)
             return
+        event = RawEvent(notification.channel, str(user_id), subject, notification.payload, datetime.now(UTC))
         for subscription in wanting:
             subscription.make_room()
-            subscription.offer(event, is_shared=len(wanting) > 1, base=None)
+            subscription.offer(event, base=None)
 
     def _tell_bulk(self, subscriptions: list[Subscription], channel: str, payload: dict[str, Any]) -> None:
         count = payload.get("count")
@@ -92,20 +97,20 @@ class PayloadReader:
         )
         problem.count = count if isinstance(count, int) else None
         for subscription in subscriptions:
-            subscription.resync(problem, None)
+            subscription.resync(copy_of(problem), None)
 
     def _tell_long_users(self) -> None:
         """A payload without its user may be any of those whose id does not fit into one."""
         problem = EventsLost("an event came without its user, whose id is too long for a notification")
         for subscription in self.subscriptions():
             if len(json.dumps(subscription.user_id)) >= _LONG_USER:
-                subscription.resync(problem, None)
+                subscription.resync(copy_of(problem), None)
 
 
 def _unserved(subscription: Subscription) -> NotRecorded | None:
     """What the subscription asks for and notifications with data do not have."""
     request = subscription.request
-    missing = sorted(set(request.handlers) - set(PAYLOAD_EVENTS))
+    missing = sorted(request.asked_for - set(PAYLOAD_EVENTS))
     if missing:
         what = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} announced by the feed of changes only"
     elif request.since is not None:
@@ -115,12 +120,3 @@ def _unserved(subscription: Subscription) -> NotRecorded | None:
     return NotRecorded(
         what, hint="Run SELECT gravity_memory_set('notify', 'wakeup'), or gravity_memory_set('feed', 'on')."
     )
-
-
-def _event(channel: str, user_id: str, payload: dict[str, Any]) -> Event | None:
-    try:
-        subject = UUID(str(payload["id"]))
-    except ValueError:
-        logger.warning("a notification on %s has no id: %.200r", channel, payload)
-        return None
-    return Event(event=channel, user_id=user_id, subject_id=subject, payload=payload, created_at=datetime.now(UTC))

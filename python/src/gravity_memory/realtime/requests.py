@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from gravity_memory.errors import EventsLost, InvalidInput
 from gravity_memory.models import ALL_EVENTS, ARC_EVENTS, MEMORY_EVENTS, Arc, Event, Memory
 from gravity_memory.realtime.callbacks import Callback
-from gravity_memory.realtime.subscription import Request
+from gravity_memory.realtime.items import Request
 from gravity_memory.statements import checked_user
 
 OnMemory: TypeAlias = Callable[[Memory], object] | None
@@ -50,7 +51,8 @@ def broadcast_request(
             hint=f"There are {', '.join(ALL_EVENTS)}.",
         )
     named = dict.fromkeys(events, on_event)
-    return _request(user_id, named, events, lambda event: event, since, on_resync, on_error)
+    request = _request(user_id, named, events, lambda event: event, since, on_resync, on_error)
+    return dataclasses.replace(request, asked_for=frozenset(events))
 
 
 def _request(
@@ -78,6 +80,7 @@ def _request(
         kinds=frozenset(given or kinds),
         handlers=given,
         convert=convert,
+        asked_for=frozenset(given),
         since=since,
         on_resync=on_resync,
         on_error=on_error,
