@@ -36,6 +36,7 @@ from gravity_memory import (
 from gravity_memory.raw_events import RawEvent
 from gravity_memory.realtime.callbacks import CallbackThreads
 from gravity_memory.realtime.items import Request
+from gravity_memory.realtime.lobby import Lobby
 
 from devtools import REPO
 from python.tests.client_support import Heard, contents, until
@@ -944,5 +945,32 @@ def test_a_thousand_subscriptions_share_one_event() -> None:
         reader.send(*subscriptions)
         await heard.arrived(1000)
         assert {memory.content for memory in heard.items} == {"1"}
+
+    run(test)
+
+
+def test_whoever_comes_while_another_user_is_examined_is_let_in_after_having_been_examined_too() -> None:
+    class Examiner:
+        """Takes its time, in which somebody comes."""
+
+        def __init__(self, lobby: Lobby, coming: list[Subscription]) -> None:
+            self.lobby, self.coming, self.examined = lobby, coming, 0
+
+        async def problem_with(self, _: str) -> GravityMemoryError | None:
+            self.examined += 1
+            if self.coming:
+                self.lobby.enter(self.coming.pop())
+            return None
+
+    async def test(reader: Reader) -> None:
+        lobby = Lobby()
+        first, second = reader.subscribe(), reader.subscribe()
+        lobby.enter(first)
+        examiner = Examiner(lobby, [second])
+        assert await lobby.let_in(examiner) == [(first, None)]
+        assert lobby.has_newcomers
+        assert await lobby.let_in(examiner) == [(second, None)]
+        assert examiner.examined == 2
+        assert lobby.is_empty
 
     run(test)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from gravity_memory.errors import EventsLost
-from gravity_memory.realtime.link import Link
+from typing import Protocol
+
+from gravity_memory.errors import EventsLost, GravityMemoryError
 from gravity_memory.realtime.subscription import Subscription
+
+
+class Examiner(Protocol):
+    """What knows which users the database can hold: the connection that listens."""
+
+    async def problem_with(self, user_id: str) -> GravityMemoryError | None:
+        """What keeps a user's id out of every statement, or None."""
+        ...
 
 
 class Lobby:
@@ -46,7 +55,7 @@ class Lobby:
         self._newcomers.pop(subscription, None)
         self._uprooted.pop(subscription, None)
 
-    async def let_in(self, link: Link) -> list[tuple[Subscription, EventsLost | None]]:
+    async def let_in(self, link: Examiner) -> list[tuple[Subscription, EventsLost | None]]:
         """Everybody who waits now, and what they missed; they wait no more.
 
         Users whose id the database cannot hold are ended: every statement that names them would fail, for all others
@@ -55,13 +64,16 @@ class Lobby:
         Raises:
             ConnectionLost, psycopg.Error: all go on waiting.
         """
-        for subscription in list(self._newcomers):
+        # Others may come while this waits: they have not been looked at, and are let in the next time.
+        examined = list(self._newcomers)
+        for subscription in examined:
             if (problem := await link.problem_with(subscription.user_id)) is not None:
                 subscription.end(problem)
         entering: list[tuple[Subscription, EventsLost | None]] = [
-            *((subscription, None) for subscription in self._newcomers),
-            *self._uprooted.items(),
+            (subscription, None) for subscription in examined if subscription in self._newcomers
         ]
-        self._newcomers.clear()
+        for subscription, _ in entering:
+            del self._newcomers[subscription]
+        entering += self._uprooted.items()
         self._uprooted.clear()
         return entering
