@@ -36,6 +36,9 @@ COLUMNS = (
 )
 """Of gravity_map: what an application writes, in the order in which source.memories has them after its number n."""
 
+COPIED = ", ".join(name for name in COLUMNS.split(", ") if name not in {"id", "created_at", "updated_at"})
+"""Of those, what a new memory takes from one that is copied."""
+
 TAGGED = "temporal_type, meta_tags, identity_anchor"
 """Of gravity_map: the columns after those, as they are once the triggers have run."""
 

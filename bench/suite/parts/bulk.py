@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,11 +13,11 @@ from bench.databases import Connection
 from bench.suite.bench import Bench
 from bench.suite.contestants import CONTESTANTS, GRAVITY, PLAIN, SPEC, Contestant
 from bench.suite.copies import SPARE, copy_of, filled_databases, server_settings, set_triggers
+from bench.suite.costs import Cost, Meter, difference, in_turn, median_cost, one
 from bench.suite.part import Part
 from bench.suite.results import Cell, Goal, Plot, Result, Table
 from bench.suite.scales import Scale
 from bench.suite.source import COLUMNS, HEAVIEST
-from bench.timing import processor_milliseconds
 
 _PER_STATEMENT = 1_000
 _AT_MOST = 1.25
@@ -64,15 +63,6 @@ class _Case:
     rows: int
 
 
-@dataclass(frozen=True)
-class _Cost:
-    """Of one row: milliseconds, those of the server process's processor time, and bytes of WAL."""
-
-    milliseconds: float
-    processor: float | None
-    wal: float
-
-
 _LEFT = _Arm(GRAVITY, None, leaves_deriving=True)
 _ON_OFF = (_Arm(GRAVITY, None), _LEFT, _Arm(GRAVITY, ()), _Arm(SPEC, None), _Arm(SPEC, ()))
 _PLAIN = _Arm(PLAIN, None)
@@ -94,7 +84,7 @@ class Bulk(Part):
     title: ClassVar[str] = "Bulk inserts"
 
     def __init__(self) -> None:
-        self._costs: dict[tuple[_Case, _Arm], list[_Cost]] = {}
+        self._costs: dict[tuple[_Case, _Arm], list[Cost]] = {}
 
     def sizes(self, scale: Scale) -> tuple[int, ...]:
         """None: each run starts from a copy of a database of its own."""
@@ -137,21 +127,15 @@ class Bulk(Part):
     def _plan(self, scale: Scale) -> Iterator[tuple[_Case, _Arm]]:
         for case in _cases(scale):
             for number in range(scale.repeat):
-                for arm in _turn(_ON_OFF, number):
+                for arm in in_turn(_ON_OFF, number):
                     yield case, arm
         yield _Case(_SELECT, _MANY, scale.bulk[0]), _PLAIN
         for number in range(scale.repeat):
-            for arm in _turn([_Arm(GRAVITY, names) for names in _TRIGGERS.values()], number):
+            for arm in in_turn([_Arm(GRAVITY, names) for names in _TRIGGERS.values()], number):
                 yield _Case(_SELECT, _MANY, scale.bulk[0]), arm
 
-    def _cost(self, case: _Case, arm: _Arm) -> _Cost:
-        found = self._costs[case, arm]
-        processor = [cost.processor for cost in found if cost.processor is not None]
-        return _Cost(
-            statistics.median(cost.milliseconds for cost in found),
-            statistics.median(processor) if processor else None,
-            statistics.median(cost.wal for cost in found),
-        )
+    def _cost(self, case: _Case, arm: _Arm) -> Cost:
+        return median_cost(self._costs[case, arm])
 
     def _ratio(self, case: _Case, arm: _Arm) -> float:
         return self._cost(case, arm).milliseconds / self._cost(case, _Arm(arm.contestant, ())).milliseconds
@@ -218,7 +202,7 @@ class Bulk(Part):
             cost = self._cost(case, _Arm(GRAVITY, names))
             added = cost.milliseconds - none.milliseconds
             ratio = cost.milliseconds / none.milliseconds
-            processor = _difference(none.processor, cost.processor)
+            processor = difference(none.processor, cost.processor)
             rows.append((what, cost.milliseconds, added, ratio, processor, cost.wal / 1000))
         return Table(
             f"What each trigger of {GRAVITY.name} costs, {_SELECT} of {scale.bulk[0]:,} rows",
@@ -274,15 +258,11 @@ def _why(case: _Case, arm: _Arm) -> str:
     return (_WHY_LEFT if arm.leaves_deriving else _WHY) + (_WHY_COPY if case.way == _COPY else "")
 
 
-def _turn(arms: Sequence[_Arm], number: int) -> Sequence[_Arm]:
-    return arms if number % 2 == 0 else arms[::-1]
-
-
 def _share(scale: Scale) -> str:
     return f"8 % of the {scale.bulk_base:,}"
 
 
-def _run(bench: Bench, connection: Connection, case: _Case, arm: _Arm) -> _Cost:
+def _run(bench: Bench, connection: Connection, case: _Case, arm: _Arm) -> Cost:
     """Write the rows, and make sure that they and what the triggers make of them are there."""
     if arm.contestant != PLAIN:
         set_triggers(connection, arm.triggers)
@@ -293,23 +273,15 @@ def _run(bench: Bench, connection: Connection, case: _Case, arm: _Arm) -> _Cost:
     before = _count(connection)
     # The first statement of a session fills the caches of the catalogues; it is not what a row costs.
     connection.execute(b"SELECT * FROM gravity_map LIMIT 1").fetchall()
-    (began,) = _one(connection, "SELECT pg_current_wal_insert_lsn()")
-    process = connection.info.backend_pid
-    used = processor_milliseconds(process)
+    meter = Meter(connection)
     seconds = _WAYS[case.way](bench, connection, case)
-    processor = _difference(used, processor_milliseconds(process))
-    (wal,) = _one(connection, f"SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '{began}')::float8")
+    cost = meter.cost(seconds, case.rows)
     assert not warnings, warnings[:3]
     assert _count(connection) - before == case.rows
     if arm.contestant == GRAVITY and arm.with_triggers and not arm.leaves_deriving:
         missing = "SELECT count(*) FROM (SELECT id FROM gravity_map EXCEPT SELECT memory_id FROM memory_digests) AS m"
-        assert _one(connection, missing) == (0,)
-    assert isinstance(wal, float)
-    return _Cost(1000 * seconds / case.rows, None if processor is None else processor / case.rows, wal / case.rows)
-
-
-def _difference(before: float | None, after: float | None) -> float | None:
-    return None if before is None or after is None else after - before
+        assert one(connection, missing) == (0,)
+    return cost
 
 
 def _note(one: Diagnostic, warnings: list[str]) -> None:
@@ -317,14 +289,8 @@ def _note(one: Diagnostic, warnings: list[str]) -> None:
         warnings.append(str(one.message_primary))
 
 
-def _one(connection: Connection, query: str) -> tuple[object, ...]:
-    found = connection.execute(query.encode()).fetchone()
-    assert found is not None
-    return found
-
-
 def _count(connection: Connection) -> int:
-    (count,) = _one(connection, "SELECT count(*) FROM gravity_map")
+    (count,) = one(connection, "SELECT count(*) FROM gravity_map")
     assert isinstance(count, int)
     return count
 

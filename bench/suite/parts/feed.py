@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import statistics
 import time
-from dataclasses import dataclass
 from typing import ClassVar
 
 from bench.databases import Connection
 from bench.suite.bench import Bench
 from bench.suite.contestants import GRAVITY
 from bench.suite.copies import SPARE, copy_of, filled_databases, server_settings
+from bench.suite.costs import Cost, Meter, in_turn, median_cost, one
 from bench.suite.part import Part
 from bench.suite.results import Cell, Plot, Result, Table
 from bench.suite.scales import Scale
-from bench.suite.source import COLUMNS
-from bench.timing import processor_milliseconds
+from bench.suite.source import COPIED
 
-_COPIED = ", ".join(name for name in COLUMNS.split(", ") if name not in {"id", "created_at", "updated_at"})
 _INSERT = (
-    f"INSERT INTO gravity_map ({_COPIED}) SELECT {_COPIED} FROM {SPARE} WHERE n >= %s AND n < %s"  # noqa: S608 - ours
+    f"INSERT INTO gravity_map ({COPIED}) SELECT {COPIED} FROM {SPARE} WHERE n >= %s AND n < %s"  # noqa: S608 - ours
 ).encode()
 
 _OFF, _ON, _WAKEUP = "no feed, notify = off", "feed = on, notify = off", "notify = wakeup"
@@ -34,15 +31,6 @@ _ROUNDS = {_SINGLE: 20, _MANY: 5}
 """Per `Scale.repeat`; a round is _SINGLES single inserts, or one statement of _MOST rows."""
 
 
-@dataclass(frozen=True)
-class _Cost:
-    """Of one row of a round: milliseconds, those of the server process's processor time, and bytes of WAL."""
-
-    milliseconds: float
-    processor: float | None
-    wal: float
-
-
 class Feed(Part):
     """Inserts of one client with the feed off, on, and with listeners woken."""
 
@@ -50,7 +38,7 @@ class Feed(Part):
     title: ClassVar[str] = "What a row of the feed costs"
 
     def __init__(self) -> None:
-        self._rounds: dict[tuple[str, str], list[_Cost]] = {}
+        self._rounds: dict[tuple[str, str], list[Cost]] = {}
         self._event_bytes = 0.0
 
     def sizes(self, scale: Scale) -> tuple[int, ...]:
@@ -68,10 +56,10 @@ class Feed(Part):
         ):
             for way, rows in ((_SINGLE, _SINGLES), (_MANY, most)):
                 for number in range(_ROUNDS[way] * scale.repeat):
-                    for arm in list(_ARMS) if number % 2 == 0 else list(_ARMS)[::-1]:
+                    for arm in in_turn(list(_ARMS), number):
                         cost = _measured(connection, arm, way, rows)
                         self._rounds.setdefault((way, arm), []).append(cost)
-            (size,) = _one(
+            (size,) = one(
                 connection, "SELECT pg_total_relation_size('memory_events')::float8 / count(*) FROM memory_events"
             )
             assert isinstance(size, float)
@@ -89,14 +77,8 @@ class Feed(Part):
             plots=(self._plot(),),
         )
 
-    def _median(self, way: str, arm: str) -> _Cost:
-        found = self._rounds[way, arm]
-        processor = [cost.processor for cost in found if cost.processor is not None]
-        return _Cost(
-            statistics.median(cost.milliseconds for cost in found),
-            statistics.median(processor) if processor else None,
-            statistics.median(cost.wal for cost in found),
-        )
+    def _median(self, way: str, arm: str) -> Cost:
+        return median_cost(self._rounds[way, arm])
 
     def _table(self) -> Table:
         rows: list[tuple[Cell, ...]] = []
@@ -120,36 +102,26 @@ class Feed(Part):
         return Plot("feed", "Inserts with the feed of changes", "", "ms per row", series, kind="bars")
 
 
-def _measured(connection: Connection, arm: str, way: str, rows: int) -> _Cost:
+def _measured(connection: Connection, arm: str, way: str, rows: int) -> Cost:
     """Write a round of rows under an arm's settings, and see that their events are there, or none."""
     for setting, value in _ARMS[arm].items():
         connection.execute("SELECT gravity_memory_set(%s, %s)", (setting, value))
     events = _events(connection)
-    process = connection.info.backend_pid
     # The first statement reads the settings anew.
     connection.execute(_INSERT, (0, 1), prepare=True)
-    (lsn,) = _one(connection, "SELECT pg_current_wal_insert_lsn()")
-    used, began = processor_milliseconds(process), time.perf_counter()
+    meter = Meter(connection)
+    began = time.perf_counter()
     if way == _SINGLE:
         for number in range(rows):
             connection.execute(_INSERT, (number, number + 1), prepare=True)
     else:
         connection.execute(_INSERT, (0, rows), prepare=True)
-    took, used_after = time.perf_counter() - began, processor_milliseconds(process)
-    (wal,) = _one(connection, f"SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '{lsn}')::float8")
+    cost = meter.cost(time.perf_counter() - began, rows)
     assert _events(connection) - events == (0 if arm == _OFF else rows + 1)
-    assert isinstance(wal, float)
-    processor = None if used is None or used_after is None else (used_after - used) / rows
-    return _Cost(1000 * took / rows, processor, wal / rows)
+    return cost
 
 
 def _events(connection: Connection) -> int:
-    (count,) = _one(connection, "SELECT count(*) FROM memory_events WHERE event = 'memory_created'")
+    (count,) = one(connection, "SELECT count(*) FROM memory_events WHERE event = 'memory_created'")
     assert isinstance(count, int)
     return count
-
-
-def _one(connection: Connection, query: str) -> tuple[object, ...]:
-    found = connection.execute(query.encode()).fetchone()
-    assert found is not None
-    return found

@@ -9,20 +9,20 @@ from typing import ClassVar
 from bench.suite.bench import Bench
 from bench.suite.contestants import CONTESTANTS, GRAVITY, PLAIN, SPEC, Contestant
 from bench.suite.copies import SPARE, copy_of, filled_databases, server_settings, set_triggers
+from bench.suite.costs import in_turn
 from bench.suite.load import Load, Script, run_clients
 from bench.suite.part import Part
 from bench.suite.results import Goal, Plot, Result, Table
 from bench.suite.scales import Scale
-from bench.suite.source import COLUMNS
+from bench.suite.source import COPIED
 
 _SPARE = 5_000
 _AT_LEAST = 0.9
 _JUDGED_FROM = 3
 """Loads of fewer seconds differ by more than is asked for."""
-_COPIED = ", ".join(name for name in COLUMNS.split(", ") if name not in {"id", "created_at", "updated_at"})
 # One memory per statement and transaction, taken from a table, so that pgbench needs no text of vectors.
 _SCRIPT = f"""\\set n random(0, {{last}})
-INSERT INTO gravity_map ({_COPIED}) SELECT {_COPIED} FROM {SPARE} WHERE n = :n;
+INSERT INTO gravity_map ({COPIED}) SELECT {COPIED} FROM {SPARE} WHERE n = :n;
 """  # noqa: S608 - names are ours
 
 _AS_IS, _SLOW = "as the disk is", "1 ms more"
@@ -134,7 +134,7 @@ class Writers(Part):
         for flush in _FLUSHES:
             for clients in scale.clients:
                 for number in range(_rounds(scale)):
-                    for arm in _COMPARED if number % 2 == 0 else _COMPARED[::-1]:
+                    for arm in in_turn(_COMPARED, number):
                         yield flush, clients, arm
                 for arm in _ARMS[len(_COMPARED) :]:
                     yield flush, clients, arm

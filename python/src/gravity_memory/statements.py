@@ -70,16 +70,18 @@ _TURN_COLUMNS = sql.SQL(
     f"r.id, r.content, r.gravity_score, r.emotion_type, {_TIME.format('r.created_at')}, r.metadata::pg_catalog.text"
 )
 _FINDING_COLUMNS = sql.SQL("r.severity, r.finding, r.object, r.problem, r.remedy")
-# Of RawEvent. The connection that listens has JSON as bytes anyway.
-_EVENT_COLUMNS = "c.user_id, c.event, c.subject_id, c.payload{}, {}, c.next_cursor"
-_LOOK_COLUMNS = sql.SQL(_EVENT_COLUMNS.format("", _TIME.format("c.created_at")))
+
+
+def _event_columns(payload: str) -> sql.SQL:
+    """Those of RawEvent, the payload as this expression has it."""
+    return sql.SQL(f"c.user_id, c.event, c.subject_id, {payload}, {_TIME.format('c.created_at')}, c.next_cursor")
+
+
+# The connection that listens has JSON as bytes anyway.
+_LOOK_COLUMNS = _event_columns("c.payload")
 # Without an encoding the server lets out no text that is not UTF-8, and bytes as they are.
-_BYTES_COLUMNS = sql.SQL(
-    _EVENT_COLUMNS.replace("c.payload{}", "pg_catalog.convert_to(c.payload::pg_catalog.text, 'SQL_ASCII')").format(
-        _TIME.format("c.created_at")
-    )
-)
-_CHANGES_COLUMNS = sql.SQL(_EVENT_COLUMNS.format("::pg_catalog.text", _TIME.format("c.created_at")))
+_BYTES_COLUMNS = _event_columns("pg_catalog.convert_to(c.payload::pg_catalog.text, 'SQL_ASCII')")
+_CHANGES_COLUMNS = _event_columns("c.payload::pg_catalog.text")
 
 
 def locate() -> Plan[str]:
