@@ -29,7 +29,7 @@ from gravity_memory.models import Arc, Changes, Event, Finding, Match, Memory, N
 from gravity_memory.realtime.subscription import Subscription
 from gravity_memory.sync_client import GravityMemory
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 __all__ = [
     "Arc",

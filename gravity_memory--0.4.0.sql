@@ -1,0 +1,7562 @@
+\echo Use "CREATE EXTENSION gravity_memory" to load this file. \quit
+
+-- sql/setup/preflight.sql
+
+-- Refuses, with the way out, a schema in which functions of these names were made by hand.
+--
+-- CREATE FUNCTION would stop at the first of them with an error that says nothing of the others; and of two search functions of
+-- one name that differ in their parameters, PostgREST can call neither.
+DO $preflight$
+DECLARE
+    v_functions text;
+BEGIN
+    -- So that the hint names functions and types in full: whoever follows it may have any search_path.
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    SELECT pg_catalog.string_agg(p.oid::pg_catalog.regprocedure::pg_catalog.text, ', ' ORDER BY p.proname)
+    INTO v_functions
+    FROM pg_catalog.pg_proc AS p
+    WHERE p.pronamespace OPERATOR(pg_catalog.=) '@extschema@'::pg_catalog.regnamespace
+      AND ((p.pronargs OPERATOR(pg_catalog.=) 0
+            AND p.proname OPERATOR(pg_catalog.=) ANY (
+                ARRAY['auto_tag_high_gravity', 'notify_memory_created', 'trigger_arc_building', 'cleanup_old_cache']::pg_catalog.name[]))
+           OR p.proname OPERATOR(pg_catalog.=) ANY (
+                ARRAY['match_memories', 'gravity_weighted_search', 'find_similar_memories', 'get_conversation_context',
+                      'recall_memories']::pg_catalog.name[]))
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                      JOIN pg_catalog.pg_extension AS e ON e.oid OPERATOR(pg_catalog.=) d.refobjid
+                      WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
+                        AND d.objid OPERATOR(pg_catalog.=) p.oid AND d.deptype OPERATOR(pg_catalog.=) 'e'
+                        AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass
+                        AND e.extname OPERATOR(pg_catalog.=) 'gravity_memory');
+    IF v_functions IS NOT NULL THEN
+        RAISE EXCEPTION 'functions that gravity_memory brings exist already: %', v_functions
+            USING ERRCODE = 'duplicate_function',
+                  HINT = pg_catalog.format('Run DROP ROUTINE %s CASCADE; it drops their triggers too, and no row. Then try again.',
+                                           v_functions);
+    END IF;
+END
+$preflight$;
+
+-- sql/tables/_gravity_memory_qualified_name.sql
+
+-- _gravity_memory_qualified_name(p_name): an object of our schema, quoted and ready for to_regclass() and format('%s').
+CREATE FUNCTION @extschema@._gravity_memory_qualified_name(p_name text)
+RETURNS text
+LANGUAGE sql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_qualified_name$
+    SELECT '@extschema@.' || quote_ident(p_name)
+$_gravity_memory_qualified_name$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_qualified_name(text) IS
+    'A name qualified with the schema of gravity_memory, quoted.';
+
+-- sql/tables/_gravity_memory_may_write.sql
+
+-- _gravity_memory_may_write(p_written, p_read): may a SECURITY DEFINER function write tables that do not belong to its owner?
+--
+-- What such a function writes fires whatever the tables' owner attached to them, with the function's privileges. That is harmless
+-- while the function belongs to that owner, which setup sees to. After a dump was restored by a superuser it does not, until
+-- setup runs again: then the tables are written only while no code other than PostgreSQL's and ours is attached to them. The
+-- lock keeps such code from being attached between this look and the write. Tables that are only read may be no views.
+-- False comes with a WARNING that says what to do.
+CREATE FUNCTION @extschema@._gravity_memory_may_write(p_written text[], p_read text[])
+RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_may_write$
+DECLARE
+    v_written regclass[];
+    v_table regclass;
+BEGIN
+    v_written := ARRAY(SELECT to_regclass('@extschema@.' || n.name) FROM unnest(p_written) AS n (name)
+                       WHERE to_regclass('@extschema@.' || n.name) IS NOT NULL);
+    FOREACH v_table IN ARRAY v_written LOOP
+        EXECUTE format('LOCK TABLE %s IN ROW EXCLUSIVE MODE', v_table);
+    END LOOP;
+    IF NOT EXISTS (SELECT FROM unnest(p_written || p_read) AS n (name)
+                   JOIN pg_class AS c ON c.oid = to_regclass('@extschema@.' || n.name)
+                   WHERE c.relkind NOT IN ('r', 'p')
+                      OR EXISTS (SELECT FROM pg_rewrite AS r WHERE r.ev_class = c.oid))
+       AND NOT EXISTS (
+            SELECT
+            FROM pg_trigger AS t
+            WHERE t.tgrelid = ANY (v_written)
+              AND NOT t.tgisinternal
+              AND NOT EXISTS (SELECT FROM pg_depend AS d
+                              JOIN pg_extension AS e ON e.oid = d.refobjid
+                              WHERE d.classid = 'pg_proc'::regclass AND d.objid = t.tgfoid AND d.deptype = 'e'
+                                AND d.refclassid = 'pg_extension'::regclass AND e.extname = 'gravity_memory'))
+       AND NOT EXISTS (
+            -- Defaults, constraints, indexes, rules and types of columns that reach beyond what PostgreSQL brings (16384 is the first
+            -- object identifier that is not its own).
+            SELECT
+            FROM (SELECT 'pg_attrdef'::regclass AS classid, a.oid FROM pg_attrdef AS a WHERE a.adrelid = ANY (v_written)
+                  UNION ALL
+                  SELECT 'pg_constraint'::regclass, k.oid FROM pg_constraint AS k WHERE k.conrelid = ANY (v_written)
+                  UNION ALL
+                  SELECT 'pg_class'::regclass, i.indexrelid FROM pg_index AS i WHERE i.indrelid = ANY (v_written)
+                  UNION ALL
+                  SELECT 'pg_class'::regclass, u.oid FROM unnest(v_written) AS u (oid)) AS o
+            JOIN pg_depend AS d ON d.classid = o.classid AND d.objid = o.oid
+            WHERE d.refobjid >= 16384
+              AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass, 'pg_opclass'::regclass)) THEN
+        RETURN true;
+    END IF;
+
+    RAISE WARNING 'gravity_memory: % are not kept, because the functions that keep them do not belong to the owner of these tables',
+            array_to_string(p_written, ', ')
+        USING HINT = 'Run SELECT * FROM gravity_memory_setup() as the role that restored or installed the extension, then '
+                     'gravity_memory_rebuild_arcs() and gravity_memory_rebuild_recall(p_everything => true).';
+    RETURN false;
+END
+$_gravity_memory_may_write$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_may_write(text[], text[]) IS
+    'Whether the current role may write these tables, which belong to another, without running that one''s code.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_may_write(text[], text[]) FROM PUBLIC;
+
+-- sql/settings/_gravity_memory_setting_definitions.sql
+
+-- _gravity_memory_setting_definitions(): the settings that exist, each with its default.
+--
+-- This is the only place where a default stands. Defaults marked (spec) are the values written in the specification of the
+-- database layer; the others follow from measurements or from PostgreSQL's own limits.
+-- Returns one row per setting: kind (how a value is checked), default, bounds for numbers, allowed values for choices,
+-- unit and meaning.
+CREATE FUNCTION @extschema@._gravity_memory_setting_definitions()
+RETURNS TABLE (name text, kind text, default_value text, minimum numeric, maximum numeric, choices text[], unit text, meaning text)
+LANGUAGE sql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+AS $_gravity_memory_setting_definitions$
+VALUES
+    -- Tagging.
+    ('high_gravity_threshold', 'number', '0.85', 0::numeric, 1::numeric, NULL::text[], 'gravity 0..1',
+     'A memory with at least this gravity gets the tag high_gravity and becomes an identity anchor (spec).'),
+    ('identity_entities', 'list', '{Blu,Matt,Atlas,Ivy}', NULL, NULL, NULL, 'list of entities',
+     'A memory that names these entities gets the tag identity (spec). An empty list tags nothing.'),
+    ('identity_match', 'choice', 'all', NULL, NULL, '{all,any}', '',
+     'Whether all identity entities must be present (spec), or any one of them.'),
+    ('temporal_past_pattern', 'pattern', '\m(yesterday|last\s+week|remember(s|ed|ing)?|before)\M', NULL, NULL, NULL,
+     'regular expression', 'Content that matches, in any case, is past (spec, on whole words).'),
+    ('temporal_future_pattern', 'pattern',
+     '\m(tomorrow|next\s+week|will|won[''\u2019]t|plan(s|ned|ning)?|going\s+to)\M|[''\u2019]ll\M', NULL, NULL, NULL,
+     'regular expression', 'Content that matches, in any case, and is not past is future (spec, on whole words).'),
+    -- Arcs.
+    ('arc_gravity_threshold', 'number', '0.8', 0, 1, NULL, 'gravity 0..1',
+     'Memories with at least this gravity form arcs (spec). Below 0.8 the cluster index does not serve and arcs cost more.'),
+    ('arc_window', 'interval', '24 hours', NULL, NULL, NULL, 'interval',
+     'Memories form an arc when enough of them were created within less than this time of each other (spec).'),
+    ('arc_min_memories', 'integer', '3', 2, 100, NULL, 'memories',
+     'How many memories within the window form an arc (spec).'),
+    ('arc_fusion_strength', 'number', '0.8', 0, 1, NULL, 'strength 0..1',
+     'The fusion_strength of the links that the database makes (spec).'),
+    ('arc_active_members', 'integer', '5', 1, 1000000, NULL, 'memories',
+     'A forming arc becomes active at this many members.'),
+    ('arc_mature_members', 'integer', '20', 1, 1000000, NULL, 'memories',
+     'An active arc becomes mature, and takes no more members, at this many members.'),
+    ('arc_mature_after', 'interval', '7 days', NULL, NULL, NULL, 'interval',
+     'An active arc becomes mature at this age, whatever its size.'),
+    ('arc_dormant_after', 'interval', '7 days', NULL, NULL, NULL, 'interval',
+     'An arc becomes dormant when its newest member is this old.'),
+    ('arc_evolution_schedule', 'schedule', '15 * * * *', NULL, NULL, NULL, 'cron schedule',
+     'When the job evolve-arcs runs gravity_memory_evolve_arcs().'),
+    -- Notifications.
+    ('notify', 'choice', 'payload', NULL, NULL, '{payload,wakeup,off}', '',
+     'payload: memory_created, memory_updated and arc_created are announced with their data (spec), and commits queue for it. wakeup: '
+     'changes are recorded for memory_changes_since(), and an empty memory_changes says so. off: nothing is announced.'),
+    ('feed', 'choice', 'off', NULL, NULL, '{on,off}', '',
+     'on: changes are recorded for memory_changes_since() whatever notify is; unless that is off, memory_changes is announced, too.'),
+    ('feed_retention', 'interval', '7 days', NULL, NULL, NULL, 'interval',
+     'How long a cursor of the feed of changes is good for. Events are kept for twice as long.'),
+    ('feed_cleanup_schedule', 'schedule', '30 * * * *', NULL, NULL, NULL, 'cron schedule',
+     'When the job cleanup-events runs gravity_memory_cleanup_events().'),
+    ('broadcast', 'choice', 'off', NULL, NULL, '{on,off}', '',
+     'on: each new memory is sent with Supabase''s realtime.send() to the private topic broadcasts:<user_id>, event memory_created.'),
+    ('notify_bulk_rows', 'integer', '1000', 0, 1000000, NULL, 'rows',
+     'A statement that writes more rows than this announces, and broadcasts, one message per user, with a count.'),
+    ('notify_queue_limit', 'number', '0.5', 0, 1, NULL, 'share 0..1',
+     'Nothing is announced while more than this share of PostgreSQL''s notification queue is in use: a full queue would '
+     'fail every commit.'),
+    -- Cleanup.
+    ('cache_retention', 'interval', '24 hours', NULL, NULL, NULL, 'interval',
+     'cleanup_old_cache() deletes entries of consciousness_cache that are older (spec).'),
+    ('cache_cleanup_schedule', 'schedule', '0 * * * *', NULL, NULL, NULL, 'cron schedule',
+     'When the job cleanup-cache runs cleanup_old_cache() (spec).'),
+    -- Recall.
+    ('recall_oversampling', 'integer', '8', 1, 1000, NULL, 'memories per result',
+     'How many memories a search compares by full vector at first, per result, for up to ten results. It goes on from there as '
+     'recall_margin says.'),
+    ('recall_margin', 'number', '2', 0, 20, NULL, 'standard deviations',
+     'How far beyond its expected place in the order of signatures a memory is still looked for. More finds more and costs more: '
+     'at 2, .996 of the ten nearest of 100,000.'),
+    ('text_search_config', 'text search configuration', 'english', NULL, NULL, NULL, 'text search configuration',
+     'Which words of content and query are the same and which are stop words. After a change, CALL '
+     'gravity_memory_rebuild_recall() derives the terms of existing memories anew.'),
+    ('derive_bulk_rows', 'integer', '0', 0, 1000000000, NULL, 'rows',
+     'An INSERT of more rows than this leaves what recall reads to CALL gravity_memory_rebuild_recall(), and is cheaper; until then '
+     'recall looks at every memory of its users. 0 derives at once, always.'),
+    -- Indexes.
+    ('embedding_index', 'choice', 'ivfflat', NULL, NULL, '{ivfflat,hnsw,none}', '',
+     'The kind of the two indexes on embedding, for searches across users (spec: ivfflat). hnsw finds more and costs writers '
+     'more; none builds none.'),
+    ('embedding_index_min_rows', 'integer', '10000', 1, 1000000000, NULL, 'memories',
+     'The indexes on embedding are built when this many memories have one: fewer are compared exactly in milliseconds, and '
+     'an index trained on few rows stays bad.'),
+    ('embedding_index_schedule', 'schedule', '*/10 * * * *', NULL, NULL, NULL, 'cron schedule',
+     'When the job train-vector-indexes looks whether the indexes on embedding suit the number of rows.'),
+    ('embedding_lists', 'integer', '0', 0, 32768, NULL, 'lists',
+     'The number of lists of the ivfflat indexes on embedding; 0 chooses it by the number of rows, and again as they grow.'),
+    ('embedding_probes', 'integer', '0', 0, 32768, NULL, 'lists',
+     'How many lists gravity_memory_search_all() searches; 0 chooses it by the number of lists.'),
+    ('setup_index_limit', 'integer', '100', 0, 1000000, NULL, 'MB',
+     'gravity_memory_setup() builds missing indexes itself on tables up to this size; on larger ones it would block writers '
+     'for long and points to gravity_memory_index_ddl() instead.')
+$_gravity_memory_setting_definitions$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_setting_definitions() IS
+    'The settings of gravity_memory with kind, default, bounds, unit and meaning.';
+
+-- sql/settings/_gravity_memory_default_settings.sql
+
+-- _gravity_memory_default_settings(): all defaults as one JSON object, name to value.
+--
+-- It is IMMUTABLE so that the planner computes it once per session: the tagging trigger reads settings for every row.
+CREATE FUNCTION @extschema@._gravity_memory_default_settings()
+RETURNS jsonb
+LANGUAGE sql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_default_settings$
+    SELECT jsonb_object_agg(d.name, d.default_value)
+    FROM @extschema@._gravity_memory_setting_definitions() AS d
+$_gravity_memory_default_settings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_default_settings() IS
+    'The default of every setting, as one JSON object.';
+
+-- sql/settings/_gravity_memory_effective_settings.sql
+
+-- _gravity_memory_effective_settings(): the value of every setting in force, as one JSON object of text values.
+--
+-- The tagging and notification triggers run as whoever writes a memory, so setup lets everyone read the overrides: no secret.
+-- A database restored without the settings table (pg_dump -t gravity_map) has no overrides: the defaults hold there.
+CREATE FUNCTION @extschema@._gravity_memory_effective_settings()
+RETURNS jsonb
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_effective_settings$
+DECLARE
+    v_overrides jsonb;
+BEGIN
+    BEGIN
+        SELECT jsonb_object_agg(s.name, s.value) INTO v_overrides FROM @extschema@.gravity_memory_settings AS s;
+    EXCEPTION WHEN undefined_table THEN
+        v_overrides := NULL;
+    END;
+    IF v_overrides IS NULL THEN
+        RETURN @extschema@._gravity_memory_default_settings();
+    END IF;
+    RETURN @extschema@._gravity_memory_default_settings() || v_overrides;
+END
+$_gravity_memory_effective_settings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_effective_settings() IS
+    'The settings in force, as one JSON object: the defaults overlaid with gravity_memory_settings.';
+
+-- sql/schedules/_gravity_memory_is_schedule.sql
+
+-- _gravity_memory_is_schedule(p_schedule): is this a schedule that pg_cron takes?
+--
+-- Five fields (minute, hour, day of month, month, day of week) of *, numbers in range, ranges, steps, lists and English
+-- abbreviations, with $ for the last day of the month; or '1 second' to '59 seconds', which needs pg_cron 1.5.
+CREATE FUNCTION @extschema@._gravity_memory_is_schedule(p_schedule text)
+RETURNS boolean
+LANGUAGE sql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+AS $_gravity_memory_is_schedule$
+    SELECT p_schedule ~ '^\s*([1-9]|[1-5][0-9])\s+seconds?\s*$'
+        OR COALESCE((
+            SELECT cardinality(f.fields) = 5
+                   AND bool_and(f.fields[n.ordinality] ~* format('^(\*|(%1$s)(-(%1$s))?)(/[1-9][0-9]?)?(,(\*|(%1$s)(-(%1$s))?)(/[1-9][0-9]?)?)*$', n.value))
+            FROM (SELECT regexp_split_to_array(btrim(p_schedule), '\s+') AS fields) AS f
+            CROSS JOIN unnest(ARRAY[
+                '[0-5]?[0-9]',
+                '[01]?[0-9]|2[0-3]',
+                '0?[1-9]|[12][0-9]|3[01]|[$]',
+                '0?[1-9]|1[0-2]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec',
+                '[0-7]|sun|mon|tue|wed|thu|fri|sat'
+            ]) WITH ORDINALITY AS n (value, ordinality)
+            GROUP BY f.fields), false)
+$_gravity_memory_is_schedule$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_is_schedule(text) IS
+    'Whether a text is a schedule that pg_cron takes.';
+
+-- sql/settings/_gravity_memory_checked_setting.sql
+
+-- _gravity_memory_checked_setting(p_name, p_value): the value as it is stored, or an error that names what is allowed.
+--
+-- Errors: 22023 invalid_parameter_value, for an unknown name or an impossible value, with a HINT naming the valid ones.
+CREATE FUNCTION @extschema@._gravity_memory_checked_setting(p_name text, p_value text)
+RETURNS text
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_checked_setting$
+DECLARE
+    v_definition record;
+    v_number numeric;
+    v_interval interval;
+    v_list text[];
+    v_allowed text;
+    v_checked text;
+BEGIN
+    SELECT d.* INTO v_definition
+    FROM @extschema@._gravity_memory_setting_definitions() AS d
+    WHERE d.name = p_name;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'unknown gravity_memory setting: %', COALESCE(quote_literal(p_name), 'NULL')
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = format('The settings are: %s.', (SELECT string_agg(d.name, ', ' ORDER BY d.name)
+                                                          FROM @extschema@._gravity_memory_setting_definitions() AS d));
+    END IF;
+
+    v_allowed := CASE v_definition.kind
+        WHEN 'number' THEN format('a number from %s to %s', v_definition.minimum, v_definition.maximum)
+        WHEN 'integer' THEN format('a whole number from %s to %s', v_definition.minimum, v_definition.maximum)
+        WHEN 'interval' THEN 'an interval greater than zero, such as ''24 hours'' or ''7 days'''
+        WHEN 'choice' THEN format('one of: %s', array_to_string(v_definition.choices, ', '))
+        WHEN 'list' THEN 'a list such as ''Blu, Matt'', ''{Blu,Matt}'' or ''["Blu", "Matt"]'', without empty entries'
+        WHEN 'pattern' THEN 'a PostgreSQL regular expression (ARE) that does not match the empty string'
+        WHEN 'text search configuration' THEN format('one of this database''s text search configurations, those outside pg_catalog with their schema: %s',
+            (SELECT string_agg(CASE n.nspname WHEN 'pg_catalog' THEN '' ELSE quote_ident(n.nspname) || '.' END || quote_ident(c.cfgname),
+                               ', ' ORDER BY n.nspname, c.cfgname)
+             FROM pg_ts_config AS c JOIN pg_namespace AS n ON n.oid = c.cfgnamespace))
+        WHEN 'schedule' THEN 'a cron schedule of five fields, such as ''0 * * * *'', or ''30 seconds'''
+    END;
+
+    BEGIN
+        IF p_value IS NULL THEN
+            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'NULL';
+        END IF;
+        CASE v_definition.kind
+            WHEN 'number', 'integer' THEN
+                v_number := p_value::numeric;
+                -- NaN sorts above every number, so the upper bound refuses it too.
+                IF v_number < v_definition.minimum OR v_number > v_definition.maximum
+                   OR (v_definition.kind = 'integer' AND v_number <> trunc(v_number)) THEN
+                    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'out of range';
+                END IF;
+                v_checked := trim_scale(v_number)::text;
+            WHEN 'interval' THEN
+                v_interval := p_value::interval;
+                IF v_interval <= interval '0' OR v_interval > interval '1000 years' THEN
+                    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'out of range';
+                END IF;
+                v_checked := btrim(p_value);
+            WHEN 'choice' THEN
+                IF lower(btrim(p_value)) <> ALL (v_definition.choices) THEN
+                    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'not a choice';
+                END IF;
+                v_checked := lower(btrim(p_value));
+            WHEN 'list' THEN
+                v_list := CASE
+                    WHEN btrim(p_value) = '' THEN '{}'
+                    WHEN btrim(p_value) LIKE '[%' THEN
+                        ARRAY(SELECT CASE jsonb_typeof(e) WHEN 'string' THEN e #>> '{}' END FROM jsonb_array_elements(p_value::jsonb) AS e)
+                    WHEN btrim(p_value) LIKE '{%' THEN p_value::text[]
+                    ELSE ARRAY(SELECT btrim(e) FROM unnest(string_to_array(p_value, ',')) AS e)
+                END;
+                IF array_ndims(v_list) > 1 OR array_position(v_list, NULL) IS NOT NULL OR array_position(v_list, '') IS NOT NULL THEN
+                    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'bad list';
+                END IF;
+                v_checked := v_list::text;
+            WHEN 'pattern' THEN
+                -- A pattern that matches nothing at all ('') would match every memory.
+                IF '' ~* p_value THEN
+                    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'matches everything';
+                END IF;
+                v_checked := p_value;
+            WHEN 'text search configuration' THEN
+                -- Under our search_path the name prints with its schema, unless that is pg_catalog.
+                IF btrim(p_value) ~ '^([0-9]+|-)$' THEN
+                    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'a number or none, not a name';
+                END IF;
+                v_checked := btrim(p_value)::regconfig::text;
+            WHEN 'schedule' THEN
+                IF NOT @extschema@._gravity_memory_is_schedule(p_value) THEN
+                    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'bad schedule';
+                END IF;
+                v_checked := btrim(p_value);
+        END CASE;
+    EXCEPTION WHEN data_exception OR syntax_error_or_access_rule_violation OR invalid_schema_name THEN
+        RAISE EXCEPTION 'invalid value for gravity_memory setting %: %', p_name, COALESCE(quote_literal(left(p_value, 200)), 'NULL')
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = format('It takes %s. The default is %L.', v_allowed, v_definition.default_value);
+    END;
+    RETURN v_checked;
+END
+$_gravity_memory_checked_setting$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_checked_setting(text, text) IS
+    'Checks a setting''s value and returns it in its stored form; refuses unknown names and impossible values.';
+
+-- sql/settings/gravity_memory_settings.sql
+
+-- gravity_memory_settings(): every setting with the value in force.
+--
+-- Returns name, value (in force), default, unit and meaning, ordered by name. Values are text, in the form that
+-- gravity_memory_set() takes. Anyone may read them. It shares its name with the table that holds the overrides.
+CREATE FUNCTION @extschema@.gravity_memory_settings()
+RETURNS TABLE (name text, value text, "default" text, unit text, meaning text)
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $gravity_memory_settings$
+    SELECT d.name, e.effective ->> d.name, d.default_value, d.unit, d.meaning
+    FROM @extschema@._gravity_memory_setting_definitions() AS d
+    CROSS JOIN (SELECT @extschema@._gravity_memory_effective_settings() AS effective) AS e
+    ORDER BY d.name
+$gravity_memory_settings$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_settings() IS
+    'Lists every setting: the value in force, its default, unit and meaning.';
+
+-- sql/schedules/_gravity_memory_job_catalogue.sql
+
+-- _gravity_memory_job_catalogue(): the jobs that keep a database in order, with the schedules in force.
+--
+-- cleanup-cache and its hourly schedule come from the specification. The commands name their schema, because pg_cron runs them
+-- with the search_path of the role.
+CREATE FUNCTION @extschema@._gravity_memory_job_catalogue()
+RETURNS TABLE (job_name text, schedule text, command text)
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_job_catalogue$
+    SELECT j.job_name, s.settings ->> j.setting, j.command
+    FROM (VALUES
+            ('cleanup-cache', 'cache_cleanup_schedule', 'SELECT @extschema@.cleanup_old_cache()'),
+            ('cleanup-events', 'feed_cleanup_schedule', 'SELECT @extschema@.gravity_memory_cleanup_events()'),
+            ('evolve-arcs', 'arc_evolution_schedule', 'SELECT @extschema@.gravity_memory_evolve_arcs()'),
+            ('train-vector-indexes', 'embedding_index_schedule', 'SELECT @extschema@.gravity_memory_train_vector_indexes()')
+         ) AS j (job_name, setting, command)
+    CROSS JOIN (SELECT @extschema@._gravity_memory_effective_settings() AS settings) AS s
+$_gravity_memory_job_catalogue$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_job_catalogue() IS
+    'The scheduled jobs of gravity_memory: name, schedule in force, command.';
+
+-- sql/schedules/gravity_memory_schedule_jobs.sql
+
+-- gravity_memory_schedule_jobs(): schedules the jobs of the catalogue in pg_cron, or says how to run them elsewhere.
+--
+-- Returns the names of the jobs it created or changed: none when all is as it should be, so it can be called at any time.
+-- Where pg_cron is not in this database, or a job of that name runs something else, a NOTICE says what to run where. It never raises an error: a database
+-- without its jobs still works.
+CREATE FUNCTION @extschema@.gravity_memory_schedule_jobs()
+RETURNS SETOF text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $gravity_memory_schedule_jobs$
+DECLARE
+    v_job record;
+    v_is_current boolean;
+    v_is_taken boolean;
+    v_cron_database text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
+        BEGIN
+            v_cron_database := current_setting('cron.database_name', true);
+        EXCEPTION WHEN insufficient_privilege THEN
+            -- pg_cron shows it to superusers and pg_read_all_settings only; the advice is more general then.
+            v_cron_database := NULL;
+        END;
+        FOR v_job IN SELECT c.* FROM @extschema@._gravity_memory_job_catalogue() AS c LOOP
+            RAISE NOTICE 'gravity_memory: the job % is not scheduled, pg_cron is not in this database. %', v_job.job_name,
+                CASE
+                    WHEN v_cron_database = current_database() THEN
+                        'Here, run: CREATE EXTENSION pg_cron; SELECT @extschema@.gravity_memory_schedule_jobs();'
+                    WHEN v_cron_database IS NOT NULL THEN
+                        format('In database %I, run: SELECT cron.schedule_in_database(%L, %L, %L, %L);', v_cron_database,
+                               v_job.job_name || ' ' || current_database(), v_job.schedule, v_job.command, current_database())
+                    ELSE
+                        format('Run this from a scheduler of your choice, at %s: psql -d %s -c %s', v_job.schedule,
+                               quote_literal(current_database()), quote_literal(v_job.command))
+                END;
+        END LOOP;
+        RETURN;
+    END IF;
+
+    FOR v_job IN SELECT c.* FROM @extschema@._gravity_memory_job_catalogue() AS c LOOP
+        BEGIN
+            EXECUTE 'SELECT EXISTS (SELECT FROM cron.job AS j WHERE j.jobname = $1 AND j.schedule = $2 AND j.command = $3'
+                    ' AND j.database = current_database())'
+                INTO v_is_current USING v_job.job_name, v_job.schedule, v_job.command;
+            EXECUTE 'SELECT EXISTS (SELECT FROM cron.job AS j WHERE j.jobname = $1 AND j.command <> $2 AND j.username = current_user)'
+                INTO v_is_taken USING v_job.job_name, v_job.command;
+            IF v_is_taken THEN
+                RAISE NOTICE 'gravity_memory: the job % is not scheduled, because a job of that name runs something else. %', v_job.job_name,
+                    format('Under another name, run: SELECT cron.schedule(%L, %L, %L);',
+                           'gravity_memory ' || v_job.job_name, v_job.schedule, v_job.command);
+            ELSIF NOT v_is_current THEN
+                EXECUTE 'SELECT cron.schedule($1, $2, $3)' USING v_job.job_name, v_job.schedule, v_job.command;
+                RETURN QUERY SELECT v_job.job_name;
+            END IF;
+        EXCEPTION WHEN OTHERS THEN
+            RAISE NOTICE 'gravity_memory: the job % could not be scheduled (%). A role that may use pg_cron can run: %',
+                v_job.job_name, SQLERRM,
+                format('SELECT cron.schedule(%L, %L, %L);', v_job.job_name, v_job.schedule, v_job.command);
+        END;
+    END LOOP;
+END
+$gravity_memory_schedule_jobs$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_schedule_jobs() IS
+    'Schedules the jobs in pg_cron and returns those it changed; without pg_cron, a NOTICE says what to run.';
+REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_schedule_jobs() FROM PUBLIC;
+
+-- sql/schedules/gravity_memory_unschedule_jobs.sql
+
+-- gravity_memory_unschedule_jobs(): removes this database's jobs of gravity_memory from pg_cron, and no others.
+--
+-- A job is ours when both its name and its command are: another job that happens to be called cleanup-cache stays. The step that
+-- gravity_memory_train_vector_indexes() scheduled last is ours too.
+-- Returns the names of the jobs it removed.
+CREATE FUNCTION @extschema@.gravity_memory_unschedule_jobs()
+RETURNS SETOF text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $gravity_memory_unschedule_jobs$
+DECLARE
+    v_job record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron')
+       OR NOT has_schema_privilege('cron', 'USAGE') THEN
+        RETURN;
+    END IF;
+    FOR v_job IN EXECUTE
+        'SELECT j.jobid, j.jobname FROM cron.job AS j'
+        ' LEFT JOIN @extschema@._gravity_memory_job_catalogue() AS c ON c.job_name = j.jobname AND c.command = j.command'
+        ' WHERE j.database = current_database()'
+        ' AND (c.job_name IS NOT NULL OR (j.jobname = ''train-vector-index-step'' AND j.command ~ ''idx_gravity_map_embedding_''))'
+        ' ORDER BY j.jobname'
+    LOOP
+        EXECUTE 'SELECT cron.unschedule($1)' USING v_job.jobid;
+        RETURN QUERY SELECT v_job.jobname::text;
+    END LOOP;
+END
+$gravity_memory_unschedule_jobs$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_unschedule_jobs() IS
+    'Removes the jobs of gravity_memory from pg_cron and returns their names; other jobs stay.';
+REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_unschedule_jobs() FROM PUBLIC;
+
+-- sql/tables/_gravity_memory_vector_schema.sql
+
+-- _gravity_memory_vector_schema(): the schema pgvector lives in, which need not be ours.
+--
+-- Looked up, because @extschema:vector@ needs PostgreSQL 16.
+CREATE FUNCTION @extschema@._gravity_memory_vector_schema()
+RETURNS name
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_vector_schema$
+    SELECT n.nspname
+    FROM pg_extension AS e
+    JOIN pg_namespace AS n ON n.oid = e.extnamespace
+    WHERE e.extname = 'vector'
+$_gravity_memory_vector_schema$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_vector_schema() IS
+    'The schema that the extension vector is installed in.';
+
+-- sql/tables/_gravity_memory_embedding_dimensions.sql
+
+-- _gravity_memory_embedding_dimensions(): how many dimensions a new embedding column gets.
+--
+-- Read from the configuration parameter gravity_memory.embedding_dimensions, which one sets before CREATE EXTENSION or
+-- gravity_memory_setup(); 1536 when it is not set. An existing column keeps its own dimension.
+-- Errors: 22023 unless it is a whole number from 1 to 2000. The limit is that of pgvector's indexes on type vector.
+CREATE FUNCTION @extschema@._gravity_memory_embedding_dimensions()
+RETURNS integer
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_embedding_dimensions$
+DECLARE
+    v_text CONSTANT text := btrim(COALESCE(NULLIF(current_setting('gravity_memory.embedding_dimensions', true), ''), '1536'));
+BEGIN
+    IF v_text !~ '^[0-9]{1,9}$' OR v_text::integer NOT BETWEEN 1 AND 2000 THEN
+        RAISE EXCEPTION 'gravity_memory.embedding_dimensions must be a whole number from 1 to 2000, not %', quote_literal(v_text)
+            USING ERRCODE = 'invalid_parameter_value',
+                  DETAIL = 'The ivfflat and hnsw indexes of pgvector take vectors of at most 2000 dimensions.',
+                  HINT = 'For example: SET gravity_memory.embedding_dimensions = 384; a model with more than 2000 dimensions '
+                         'usually offers a shortened output.';
+    END IF;
+    RETURN v_text::integer;
+END
+$_gravity_memory_embedding_dimensions$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_embedding_dimensions() IS
+    'The dimension of a new embedding column, from gravity_memory.embedding_dimensions (1 to 2000, default 1536).';
+
+-- sql/tables/_gravity_memory_table_catalogue.sql
+
+-- _gravity_memory_table_catalogue(): the tables that setup creates or adopts, in an order in which foreign keys can be made.
+--
+-- table_constraints are added only when setup creates the table: an adopted table keeps the constraints its owner chose.
+-- A derived table holds nothing that cannot be computed from gravity_map; setup fills it when it makes it. A closed table tells about
+-- memories, and the policies of gravity_map do not reach it: setup makes it with row security and no policy.
+-- storage is what follows WITH. Derived tables are vacuumed early: index-only scans depend on it.
+CREATE FUNCTION @extschema@._gravity_memory_table_catalogue()
+RETURNS TABLE (table_name text, table_constraints text[], purpose text, is_derived boolean, is_closed boolean, storage text)
+LANGUAGE sql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_table_catalogue$
+VALUES
+    ('gravity_map',
+     ARRAY['PRIMARY KEY (id)',
+           'CONSTRAINT gravity_map_gravity_score_range CHECK (gravity_score >= 0 AND gravity_score <= 1)'],
+     'The memories: one row each, with content, embedding, gravity (importance), emotion and entities.', false, false, ''),
+    ('memory_arcs',
+     ARRAY['PRIMARY KEY (id)'],
+     'Arcs: groups of memories that belong together. Arcs named ''<emotion> arc (auto-created)'' are kept by gravity_memory.',
+     false, false, ''),
+    ('memory_arc_associations',
+     ARRAY['PRIMARY KEY (memory_id, arc_id)',
+           'FOREIGN KEY (memory_id) REFERENCES @extschema@.gravity_map (id) ON DELETE CASCADE',
+           'FOREIGN KEY (arc_id) REFERENCES @extschema@.memory_arcs (id) ON DELETE CASCADE'],
+     'Which memory belongs to which arc, and how strongly.', false, false, ''),
+    ('consciousness_cache',
+     ARRAY['PRIMARY KEY (id)'],
+     'Cached answers; cleanup_old_cache() deletes them when they are a day old.', false, false, ''),
+    ('active_sessions',
+     ARRAY['PRIMARY KEY (session_id)'],
+     'Sessions of the application and their state.', false, false, ''),
+    ('pattern_matrix',
+     ARRAY['PRIMARY KEY (id)'],
+     'Patterns that the application found in a user''s memories.', false, false, ''),
+    ('memory_arc_locks',
+     ARRAY['PRIMARY KEY (user_id, emotion_type)'],
+     'Whoever looks for clusters of a user and emotion locks the row here, so that concurrent writers see each other''s '
+     'memories. A row without an emotion, never seen by others, has an arc recounted at the commit. Rows may be deleted.',
+     false, false, ''),
+    ('gravity_memory_settings',
+     ARRAY['PRIMARY KEY (name)'],
+     'Settings that differ from their defaults; see gravity_memory_set() and gravity_memory_settings().', false, false, ''),
+    ('memory_digests',
+     ARRAY['PRIMARY KEY (user_id, memory_id) INCLUDE (signature)'],
+     'One row per memory: what recall reads of it. Its length in words, the sign of each component of its embedding, one bit each, '
+     'and the terms it is found by.',
+     true, true, 'autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_vacuum_scale_factor = 0.02'),
+    ('memory_postings',
+     ARRAY['PRIMARY KEY (term_key, memory_id) INCLUDE (frequency, length)'],
+     'One row per term and memory it occurs in; the key is a hash of user and term. Recall by words reads it.',
+     true, true, 'autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_vacuum_scale_factor = 0.02'),
+    ('memory_recall_gaps',
+     ARRAY['PRIMARY KEY (user_id, is_every_user)'],
+     'Users whose derived rows may be missing or wrong, so that recall does not rely on them; one row with is_every_user stands '
+     'for all. CALL gravity_memory_rebuild_recall() works it off.',
+     true, true, ''),
+    ('memory_events',
+     ARRAY['PRIMARY KEY (user_id, xid, event_id)'],
+     'The feed of changes: one row per event of a memory or arc; memory_changes_since() reads it. gravity_memory_cleanup_events() '
+     'deletes old rows.',
+     false, true, 'autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_vacuum_scale_factor = 0.02')
+$_gravity_memory_table_catalogue$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_table_catalogue() IS
+    'The tables of gravity_memory in creation order, with the constraints of a newly created one.';
+
+-- sql/tables/_gravity_memory_column_catalogue.sql
+
+-- _gravity_memory_column_catalogue(): the columns of every table.
+--
+-- data_type and modifiers make the column; also_accepted lists other types that an adopted table may have there, by the name
+-- that format_type() gives without a length. identifiers of conversations may be uuid, as they are in the live application.
+-- A column that is NOT NULL without a default cannot be added to a table with rows: adoption requires it to be there.
+CREATE FUNCTION @extschema@._gravity_memory_column_catalogue()
+RETURNS TABLE (table_name text, ordinal integer, column_name text, data_type text, modifiers text, also_accepted text[])
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_column_catalogue$
+SELECT c.table_name, c.ordinal, c.column_name,
+       CASE c.data_type
+           WHEN 'vector' THEN format('%I.vector(%s)', @extschema@._gravity_memory_vector_schema(),
+                                     @extschema@._gravity_memory_embedding_dimensions())
+           ELSE c.data_type
+       END,
+       c.modifiers, c.also_accepted
+FROM (VALUES
+    ('gravity_map',  1, 'id',              'uuid',             'NOT NULL DEFAULT gen_random_uuid()', '{}'::text[]),
+    ('gravity_map',  2, 'user_id',         'text',             'NOT NULL', '{character varying}'),
+    ('gravity_map',  3, 'thread_id',       'text',             '', '{character varying,uuid}'),
+    ('gravity_map',  4, 'session_id',      'text',             '', '{character varying,uuid}'),
+    ('gravity_map',  5, 'memory_trace_id', 'text',             '', '{character varying,uuid}'),
+    ('gravity_map',  6, 'content',         'text',             '', '{character varying}'),
+    ('gravity_map',  7, 'summary',         'text',             '', '{character varying}'),
+    ('gravity_map',  8, 'topic',           'text',             '', '{character varying}'),
+    ('gravity_map',  9, 'gravity_score',   'double precision', 'DEFAULT 0.5', '{numeric}'),
+    ('gravity_map', 10, 'emotion_type',    'text',             '', '{character varying}'),
+    ('gravity_map', 11, 'entities',        'text[]',           '', '{}'),
+    ('gravity_map', 12, 'meta_tags',       'text[]',           'DEFAULT ''{}''', '{}'),
+    ('gravity_map', 13, 'identity_anchor', 'boolean',          'NOT NULL DEFAULT false', '{}'),
+    ('gravity_map', 14, 'temporal_type',   'text',             '', '{character varying}'),
+    ('gravity_map', 15, 'embedding',       'vector',           '', '{}'),
+    ('gravity_map', 16, 'metadata',        'jsonb',            'NOT NULL DEFAULT ''{}''', '{}'),
+    ('gravity_map', 17, 'created_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}'),
+    ('gravity_map', 18, 'updated_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}'),
+
+    ('memory_arcs',  1, 'id',              'uuid',             'NOT NULL DEFAULT gen_random_uuid()', '{}'),
+    ('memory_arcs',  2, 'user_id',         'text',             'NOT NULL', '{character varying}'),
+    ('memory_arcs',  3, 'arc_name',        'text',             'NOT NULL', '{character varying}'),
+    ('memory_arcs',  4, 'emotion_type',    'text',             '', '{character varying}'),
+    ('memory_arcs',  5, 'gravity_center',  'double precision', '', '{numeric}'),
+    ('memory_arcs',  6, 'evolution_stage', 'text',             'DEFAULT ''forming''', '{character varying}'),
+    ('memory_arcs',  7, 'memory_count',    'integer',          'DEFAULT 0', '{bigint}'),
+    ('memory_arcs',  8, 'peak_gravity',    'double precision', '', '{numeric}'),
+    ('memory_arcs',  9, 'growth_vector',   'jsonb',            '', '{}'),
+    ('memory_arcs', 10, 'first_memory_at', 'timestamp with time zone', '', '{}'),
+    ('memory_arcs', 11, 'last_memory_at',  'timestamp with time zone', '', '{}'),
+    ('memory_arcs', 12, 'created_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}'),
+    ('memory_arcs', 13, 'updated_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}'),
+
+    ('memory_arc_associations', 1, 'memory_id',       'uuid',             'NOT NULL', '{}'),
+    ('memory_arc_associations', 2, 'arc_id',          'uuid',             'NOT NULL', '{}'),
+    ('memory_arc_associations', 3, 'user_id',         'text',             '', '{character varying}'),
+    ('memory_arc_associations', 4, 'fusion_strength', 'double precision', '', '{numeric}'),
+    ('memory_arc_associations', 5, 'created_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}'),
+
+    ('consciousness_cache', 1, 'id',             'uuid',             'NOT NULL DEFAULT gen_random_uuid()', '{}'),
+    ('consciousness_cache', 2, 'user_id',        'text',             '', '{character varying}'),
+    ('consciousness_cache', 3, 'query_hash',     'text',             '', '{character varying}'),
+    ('consciousness_cache', 4, 'query_text',     'text',             '', '{character varying}'),
+    ('consciousness_cache', 5, 'response',       'text',             '', '{character varying}'),
+    ('consciousness_cache', 6, 'confidence',     'double precision', '', '{numeric}'),
+    ('consciousness_cache', 7, 'accessed_count', 'integer',          'DEFAULT 0', '{bigint}'),
+    ('consciousness_cache', 8, 'last_accessed',  'timestamp with time zone', '', '{}'),
+    ('consciousness_cache', 9, 'created_at',     'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}'),
+
+    ('active_sessions',  1, 'session_id',      'text',    'NOT NULL', '{character varying,uuid}'),
+    ('active_sessions',  2, 'user_id',         'text',    '', '{character varying}'),
+    ('active_sessions',  3, 'thread_id',       'text',    '', '{character varying,uuid}'),
+    ('active_sessions',  4, 'session_status',  'text',    'DEFAULT ''active''', '{character varying}'),
+    ('active_sessions',  5, 'message_count',   'integer', 'DEFAULT 0', '{bigint}'),
+    ('active_sessions',  6, 'current_mode',    'text',    '', '{character varying}'),
+    ('active_sessions',  7, 'mode_history',    'jsonb',   'DEFAULT ''[]''', '{}'),
+    ('active_sessions',  8, 'started_at',      'timestamp with time zone', 'DEFAULT now()', '{}'),
+    ('active_sessions',  9, 'last_message_at', 'timestamp with time zone', 'DEFAULT now()', '{}'),
+    ('active_sessions', 10, 'created_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}'),
+    ('active_sessions', 11, 'updated_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}'),
+
+    ('pattern_matrix',  1, 'id',             'uuid',             'NOT NULL DEFAULT gen_random_uuid()', '{}'),
+    ('pattern_matrix',  2, 'user_id',        'text',             '', '{character varying}'),
+    ('pattern_matrix',  3, 'pattern_type',   'text',             '', '{character varying}'),
+    ('pattern_matrix',  4, 'description',    'text',             '', '{character varying}'),
+    ('pattern_matrix',  5, 'intensity',      'double precision', '', '{numeric}'),
+    ('pattern_matrix',  6, 'instances',      'jsonb',            '', '{}'),
+    ('pattern_matrix',  7, 'status',         'text',             'DEFAULT ''active''', '{character varying}'),
+    ('pattern_matrix',  8, 'first_detected', 'timestamp with time zone', '', '{}'),
+    ('pattern_matrix',  9, 'last_observed',  'timestamp with time zone', '', '{}'),
+    ('pattern_matrix', 10, 'created_at',     'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}'),
+    ('pattern_matrix', 11, 'metadata',       'jsonb',            'DEFAULT ''{}''', '{}'),
+
+    ('memory_arc_locks', 1, 'user_id',      'text', 'NOT NULL', '{}'),
+    ('memory_arc_locks', 2, 'emotion_type', 'text', 'NOT NULL', '{}'),
+
+    ('gravity_memory_settings', 1, 'name',  'text', 'NOT NULL', '{}'),
+    ('gravity_memory_settings', 2, 'value', 'text', 'NOT NULL', '{}'),
+
+    ('memory_digests', 1, 'user_id',   'text',        'NOT NULL', '{}'),
+    ('memory_digests', 2, 'memory_id', 'uuid',        'NOT NULL', '{}'),
+    ('memory_digests', 3, 'length',    'integer',     'NOT NULL', '{}'),
+    ('memory_digests', 4, 'signature', 'bit varying', '', '{}'),
+    ('memory_digests', 5, 'term_keys', 'bigint[]',    'NOT NULL', '{}'),
+
+    ('memory_postings', 1, 'term_key',  'bigint',   'NOT NULL', '{}'),
+    ('memory_postings', 2, 'memory_id', 'uuid',     'NOT NULL', '{}'),
+    ('memory_postings', 3, 'frequency', 'smallint', 'NOT NULL', '{}'),
+    ('memory_postings', 4, 'length',    'smallint', 'NOT NULL', '{}'),
+
+    ('memory_recall_gaps', 1, 'user_id',       'text',    'NOT NULL', '{}'),
+    ('memory_recall_gaps', 2, 'is_every_user', 'boolean', 'NOT NULL', '{}'),
+    ('memory_recall_gaps', 3, 'noted_at',      'timestamp with time zone', 'NOT NULL DEFAULT clock_timestamp()', '{}'),
+    ('memory_recall_gaps', 4, 'only_missing',  'boolean', 'NOT NULL DEFAULT false', '{}'),
+
+    ('memory_events', 1, 'user_id',    'text',   'NOT NULL', '{}'),
+    ('memory_events', 2, 'xid',        'xid8',   'NOT NULL DEFAULT pg_current_xact_id()', '{}'),
+    ('memory_events', 3, 'event_id',   'bigint', 'NOT NULL GENERATED BY DEFAULT AS IDENTITY', '{}'),
+    ('memory_events', 4, 'event',      'text',   'NOT NULL', '{}'),
+    ('memory_events', 5, 'subject_id', 'uuid',   '', '{}'),
+    ('memory_events', 6, 'payload',    'jsonb',  'NOT NULL', '{}'),
+    ('memory_events', 7, 'wakes',      'boolean', 'NOT NULL', '{}'),
+    ('memory_events', 8, 'created_at', 'timestamp with time zone', 'NOT NULL DEFAULT clock_timestamp()', '{}')
+) AS c (table_name, ordinal, column_name, data_type, modifiers, also_accepted)
+$_gravity_memory_column_catalogue$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_column_catalogue() IS
+    'The columns of every table of gravity_memory: type, modifiers, and types that an adopted table may have instead.';
+
+-- sql/vector_indexes/_gravity_memory_embedded_rows.sql
+
+-- _gravity_memory_embedded_rows(): about how many memories have an embedding.
+--
+-- From the planner's statistics, scaled to the table's present size. Where some of the table has none, and up to 1,000 blocks, where a load
+-- may have changed everything since they were gathered, the rows are counted too, which is quick up to 100,000 and stops there, and the
+-- greater number is taken. Who may not read the column, or reads it under
+-- row security, gets what the statistics say. 0 for a table without the column, to which setup adds it, and for what is no table: counting
+-- the rows of a view would run its code before setup refuses it.
+CREATE FUNCTION @extschema@._gravity_memory_embedded_rows()
+RETURNS bigint
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_embedded_rows$
+DECLARE
+    v_may_count boolean;
+    v_rows double precision;
+    v_is_enough boolean;
+BEGIN
+    SELECT has_column_privilege(a.attrelid, a.attnum, 'SELECT') AND NOT row_security_active(c.oid) INTO v_may_count
+    FROM pg_class AS c
+    JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'embedding' AND NOT a.attisdropped
+    WHERE c.oid = '@extschema@.gravity_map'::regclass AND c.relkind IN ('r', 'p');
+    IF v_may_count IS NULL THEN
+        RETURN 0;
+    END IF;
+    -- The rows of a partitioned table are in its partitions, of which autovacuum gathers statistics one by one. pg_stats hides what
+    -- is under row security; reltuples alone is all there is then.
+    SELECT sum(c.reltuples / NULLIF(c.relpages, 0) * s.pages * (1 - COALESCE(t.null_frac, 0)))
+               FILTER (WHERE c.reltuples > 0 AND (t.null_frac IS NOT NULL OR NOT v_may_count)),
+           bool_and(s.pages = 0 OR (c.reltuples > 0 AND t.null_frac IS NOT NULL)) AND sum(s.pages) > 1000
+    INTO v_rows, v_is_enough
+    FROM pg_class AS c
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) / current_setting('block_size')::integer AS pages) AS s
+    LEFT JOIN pg_stats AS t
+           ON t.schemaname = n.nspname AND t.tablename = c.relname AND t.attname = 'embedding' AND NOT t.inherited
+    WHERE c.relkind = 'r'
+      AND (c.oid = '@extschema@.gravity_map'::regclass
+           OR c.oid IN (SELECT p.relid FROM pg_partition_tree('@extschema@.gravity_map') AS p));
+    IF v_may_count AND v_is_enough IS NOT TRUE THEN
+        v_rows := GREATEST(v_rows, (SELECT count(*) FROM (SELECT FROM @extschema@.gravity_map AS m
+                                                          WHERE m.embedding IS NOT NULL LIMIT 100000) AS c));
+    END IF;
+    RETURN COALESCE(v_rows, 0)::bigint;
+END
+$_gravity_memory_embedded_rows$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_embedded_rows() IS
+    'About how many memories have an embedding.';
+
+-- sql/vector_indexes/_gravity_memory_ivfflat_lists.sql
+
+-- _gravity_memory_ivfflat_lists(p_rows, p_dimensions): how many lists an ivfflat index over so many rows should have.
+--
+-- lists_wanted is the setting embedding_lists, unless that is 0: then a list per 1,000 rows, beyond a million rows their square root, at
+-- least 10 (pgvector's own advice). pgvector refuses to build an index whose training takes more than maintenance_work_mem:
+-- it needs 50 samples per list and no less than 10,000, and the distance of each to every list. lists_fitting is how many lists the
+-- memory of this session allows of those wanted, NULL when too few: fewer than 10, or fewer than embedding_lists says.
+-- megabytes is what maintenance_work_mem must be for lists_wanted.
+CREATE FUNCTION @extschema@._gravity_memory_ivfflat_lists(
+    p_rows bigint, p_dimensions integer, OUT lists_wanted integer, OUT lists_fitting integer, OUT megabytes integer)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_ivfflat_lists$
+DECLARE
+    v_setting CONSTANT integer := (@extschema@._gravity_memory_effective_settings() ->> 'embedding_lists')::integer;
+    -- A part is left as a margin.
+    v_memory CONSTANT double precision := 0.97 * pg_size_bytes(current_setting('maintenance_work_mem'));
+    v_vector CONSTANT double precision := 4 * p_dimensions + 16;
+    -- Training takes samples * (vector + 8 + 4 * lists) + lists * (2 * vector + 4 * dimensions + 12) + 4 * lists^2 bytes,
+    -- which is v_few_base + v_few * lists up to 200 lists (a little less), and 204 * lists^2 + v_many * lists above.
+    v_few_base CONSTANT double precision := 10000 * (v_vector + 8);
+    v_few CONSTANT double precision := 40000 + 2 * v_vector + 4 * p_dimensions + 12 + 800;
+    v_many CONSTANT double precision := 50 * (v_vector + 8) + 2 * v_vector + 4 * p_dimensions + 12;
+BEGIN
+    lists_wanted := CASE
+        WHEN v_setting > 0 THEN v_setting
+        ELSE LEAST(32768, GREATEST(10, CASE WHEN p_rows > 1000000 THEN sqrt(p_rows) ELSE p_rows / 1000 END))
+    END;
+    lists_fitting := LEAST(lists_wanted, CASE
+        WHEN v_memory < v_few_base + v_few * 200 THEN floor((v_memory - v_few_base) / v_few)
+        ELSE floor((sqrt(v_many * v_many + 4 * 204 * v_memory) - v_many) / (2 * 204))
+    END);
+    IF lists_fitting < LEAST(10, lists_wanted) OR (v_setting > 0 AND lists_fitting < v_setting) THEN
+        lists_fitting := NULL;
+    END IF;
+    megabytes := ceil(CASE
+        WHEN lists_wanted < 200 THEN v_few_base + v_few * lists_wanted
+        ELSE (204 * lists_wanted::double precision + v_many) * lists_wanted
+    END / 0.97 / 1048576);
+END
+$_gravity_memory_ivfflat_lists$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_ivfflat_lists(bigint, integer) IS
+    'How many lists an ivfflat index should have, by rows and by the memory that building it may take.';
+
+-- sql/vector_indexes/_gravity_memory_vector_index_states.sql
+
+-- _gravity_memory_vector_index_states(): the two indexes on embedding, as they are and as they should be.
+--
+-- One row per index. is_wanted: embedding_index is not none, pgvector has such an index for these embeddings (1 to 2,000 dimensions, by
+-- cosine at least 2), and at least embedding_index_min_rows memories have one: below that the exact answer costs a few milliseconds,
+-- and an ivfflat index trained on few rows stays bad. An index that is there stays until there are only half as many, so that it does
+-- not come and go with every estimate; one that is not there is not wanted while maintenance_work_mem is too small to build it.
+-- index_serves, successor_serves: the index, or the successor built beside it, is there, valid, wanted, and fits: it is of the kind that
+-- embedding_index says, and the number of lists of an ivfflat index is within a factor of two of what the rows ask for now, or
+-- of what this session's memory allows, whichever is further. An index whose comment begins with "gravity_memory: train again" never
+-- fits: the upgrade from 0.1.0, which trained them on an empty table, leaves that comment, and so may you.
+-- definition: what follows the table's name in CREATE INDEX. is_buildable: maintenance_work_mem suffices. advice: what keeps the index
+-- from being built, or from having the lists that it should have.
+CREATE FUNCTION @extschema@._gravity_memory_vector_index_states()
+RETURNS TABLE (index_name text, definition text, is_wanted boolean, is_buildable boolean, advice text,
+               is_there boolean, index_oid oid, is_valid boolean, index_serves boolean, successor_oid oid, successor_serves boolean)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+AS $_gravity_memory_vector_index_states$
+DECLARE
+    v_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
+    v_method CONSTANT text := v_settings ->> 'embedding_index';
+    v_min_rows CONSTANT bigint := (v_settings ->> 'embedding_index_min_rows')::bigint;
+    v_rows bigint;
+    v_dimensions integer;
+    v_lists record;
+    v_is_buildable boolean;
+    v_advice text;
+BEGIN
+    IF to_regclass('@extschema@.gravity_map') IS NULL THEN
+        RETURN;
+    END IF;
+    v_rows := @extschema@._gravity_memory_embedded_rows();
+    v_dimensions := COALESCE((SELECT a.atttypmod FROM pg_attribute AS a
+                              WHERE a.attrelid = '@extschema@.gravity_map'::regclass AND a.attname = 'embedding' AND NOT a.attisdropped), -1);
+    -- Each partition has an index of its own, with the same number of lists.
+    SELECT l.* INTO v_lists
+    FROM @extschema@._gravity_memory_ivfflat_lists(
+        v_rows / GREATEST(1, (SELECT count(*) FROM pg_partition_tree('@extschema@.gravity_map') AS p WHERE p.isleaf)),
+        v_dimensions) AS l;
+    v_is_buildable := v_method <> 'ivfflat' OR v_lists.lists_fitting IS NOT NULL;
+    v_advice := CASE
+        WHEN v_method = 'none' OR v_rows < v_min_rows THEN NULL
+        WHEN v_dimensions NOT BETWEEN 1 AND 2000 THEN
+            'gravity_map.embedding has no dimension or more than 2000, and pgvector indexes no such column'
+        WHEN NOT v_is_buildable THEN
+            format('maintenance_work_mem must be at least %s MB to train ivfflat indexes on vectors of %s dimensions, and is %s',
+                   v_lists.megabytes, v_dimensions, current_setting('maintenance_work_mem'))
+        WHEN v_method = 'ivfflat' AND v_lists.lists_fitting < v_lists.lists_wanted THEN
+            format('with maintenance_work_mem at %s the ivfflat indexes get %s lists, with %s MB or more the %s that suit the rows',
+                   current_setting('maintenance_work_mem'), v_lists.lists_fitting, v_lists.megabytes, v_lists.lists_wanted)
+    END;
+
+    RETURN QUERY
+    WITH existing AS (
+        SELECT c.oid, c.relname::text AS name, i.indisvalid AND i.indisready AS valid,
+               am.amname = v_method
+               AND obj_description(c.oid, 'pg_class') NOT LIKE 'gravity\_memory: train again%' IS NOT FALSE
+               AND (v_method <> 'ivfflat'
+                    OR COALESCE((SELECT o.option_value::numeric FROM pg_options_to_table(c.reloptions) AS o
+                                 WHERE o.option_name = 'lists'), 100)
+                       BETWEEN COALESCE(v_lists.lists_fitting, v_lists.lists_wanted) / 2.0 AND v_lists.lists_wanted * 2.0) AS fits
+        FROM pg_index AS i
+        JOIN pg_class AS c ON c.oid = i.indexrelid
+        JOIN pg_am AS am ON am.oid = c.relam
+        WHERE i.indrelid = '@extschema@.gravity_map'::regclass
+    )
+    SELECT w.name,
+           format('USING %s (embedding %I.%I)%s', v_method, @extschema@._gravity_memory_vector_schema(), w.operator_class,
+                  CASE v_method WHEN 'ivfflat' THEN format(' WITH (lists = %s)', COALESCE(v_lists.lists_fitting, v_lists.lists_wanted))
+                                ELSE '' END),
+           v.wanted, v_is_buildable, CASE WHEN v_dimensions >= w.least_dimensions OR v_dimensions < 1 THEN v_advice END,
+           e.oid IS NOT NULL, e.oid, COALESCE(e.valid, false), v.wanted AND COALESCE(e.valid AND e.fits, false),
+           s.oid, v.wanted AND COALESCE(s.valid AND s.fits, false)
+    FROM (VALUES ('idx_gravity_map_embedding_cosine', 'vector_cosine_ops', 2),
+                 ('idx_gravity_map_embedding_l2', 'vector_l2_ops', 1)) AS w (name, operator_class, least_dimensions)
+    LEFT JOIN existing AS e ON e.name = w.name
+    LEFT JOIN existing AS s ON s.name = w.name || '_successor'
+    CROSS JOIN LATERAL (SELECT v_method <> 'none' AND v_dimensions BETWEEN w.least_dimensions AND 2000
+                               AND CASE WHEN e.valid OR s.valid THEN v_rows >= v_min_rows / 2.0
+                                        ELSE v_rows >= v_min_rows AND v_is_buildable END AS wanted) AS v;
+END
+$_gravity_memory_vector_index_states$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_vector_index_states() IS
+    'The indexes on embedding as they are and as the number of rows and the settings want them.';
+
+-- sql/vector_indexes/_gravity_memory_settle_vector_indexes.sql
+
+-- _gravity_memory_settle_vector_indexes(): gives the indexes on embedding the names that they are to have.
+--
+-- A successor that serves takes the name of the index; what is replaced, invalid or not wanted any more is renamed to a name that ends in
+-- its own oid, by which gravity_memory_vector_index_ddl() drops it. So whatever became of the indexes between writing down a
+-- DROP and running it, it never meets one that somebody has built since. Renaming blocks neither readers nor writers, and happens
+-- only while nobody builds or drops an index of gravity_map: that is what the lock is for, which writers do not notice either.
+-- Returns the new names. Errors: 55P03 when another session builds or drops an index, or vacuums, for more than five seconds.
+CREATE FUNCTION @extschema@._gravity_memory_settle_vector_indexes()
+RETURNS SETOF text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '5s'
+AS $_gravity_memory_settle_vector_indexes$
+DECLARE
+    v_index record;
+BEGIN
+    BEGIN
+        LOCK TABLE @extschema@.gravity_map IN SHARE UPDATE EXCLUSIVE MODE;
+    EXCEPTION WHEN lock_not_available THEN
+        RAISE EXCEPTION 'gravity_map is being indexed or vacuumed by another session'
+            USING ERRCODE = 'lock_not_available',
+                  HINT = 'Wait for it: pg_stat_progress_create_index and pg_stat_progress_vacuum show how far it is.';
+    END;
+    -- In this order: a name is given up before it is taken.
+    FOR v_index IN
+        SELECT r.index_oid::regclass AS index, r.new_name
+        FROM @extschema@._gravity_memory_vector_index_states() AS s
+        CROSS JOIN LATERAL (VALUES
+            (1, s.successor_oid, s.index_name || '_old_' || s.successor_oid, s.index_serves OR NOT s.successor_serves),
+            (2, s.index_oid, s.index_name || '_old_' || s.index_oid,
+             NOT (s.is_valid AND s.is_wanted) OR (s.successor_serves AND NOT s.index_serves)),
+            (3, s.successor_oid, s.index_name, s.successor_serves AND NOT s.index_serves)
+        ) AS r (step, index_oid, new_name, is_due)
+        WHERE r.is_due AND r.index_oid IS NOT NULL
+        ORDER BY r.step
+    LOOP
+        EXECUTE format('ALTER INDEX %s RENAME TO %I', v_index.index, v_index.new_name);
+        RETURN QUERY SELECT v_index.new_name;
+    END LOOP;
+END
+$_gravity_memory_settle_vector_indexes$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_settle_vector_indexes() IS
+    'Renames the indexes on embedding: a finished successor takes its place, what is of no use is set aside to be dropped.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_settle_vector_indexes() FROM PUBLIC;
+
+-- sql/vector_indexes/gravity_memory_vector_index_ddl.sql
+
+-- gravity_memory_vector_index_ddl(): the statements that bring the indexes on embedding up to date without blocking writers.
+--
+-- An index that is missing is built; one that is invalid, no longer wanted or on too few rows is dropped; one whose lists do not suit the
+-- number of rows any more, or that is of another kind than embedding_index says, is replaced by a successor built beside it, so
+-- that searches keep an index all the time. Returns one statement per row, in order, none when all is as it should be. Run each
+-- outside a transaction block: in psql, SELECT ddl FROM gravity_memory_vector_index_ddl() AS ddl \gexec
+-- Interrupted anywhere, or run by two sessions at a time, it does no harm: call it again and it says what is left to do.
+-- Returns none, and a NOTICE says so, while another session builds or drops an index of the table. A WARNING says what keeps an index from
+-- being built, a NOTICE that more maintenance_work_mem would make a better one. PostgreSQL cannot build or drop indexes of a
+-- partitioned table concurrently: there the statements block writers while they run, and a NOTICE says so.
+-- Where pg_cron is, gravity_memory_train_vector_indexes() does it by itself.
+CREATE FUNCTION @extschema@.gravity_memory_vector_index_ddl()
+RETURNS SETOF text
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+AS $gravity_memory_vector_index_ddl$
+DECLARE
+    v_table CONSTANT text := @extschema@._gravity_memory_qualified_name('gravity_map');
+    v_settle CONSTANT text := 'SELECT ' || @extschema@._gravity_memory_qualified_name('_gravity_memory_settle_vector_indexes') || '()';
+    v_kind CONSTANT "char" := (SELECT c.relkind FROM pg_class AS c WHERE c.oid = to_regclass(v_table));
+    v_concurrently CONSTANT text := CASE v_kind WHEN 'p' THEN '' ELSE ' CONCURRENTLY' END;
+    v_builder integer;
+    v_advice record;
+    v_statements text[];
+BEGIN
+    -- An index that is being built is invalid until it is done, and looks like something to drop. Who holds this lock builds or drops
+    -- one, or vacuums; what other roles do is visible to superusers only.
+    SELECT a.pid INTO v_builder
+    FROM pg_locks AS l
+    JOIN pg_stat_activity AS a ON a.pid = l.pid
+    WHERE l.locktype = 'relation' AND l.relation = to_regclass(v_table) AND l.mode = 'ShareUpdateExclusiveLock'
+      AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+      AND a.pid <> pg_backend_pid()
+      AND a.query !~* '^\s*(autovacuum:|vacuum|analyze)'
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE NOTICE 'gravity_memory: session % is building or dropping an index of gravity_map, or vacuums it.', v_builder
+            USING HINT = 'Call this again when it is done; pg_stat_progress_create_index shows how far it is.';
+        RETURN;
+    END IF;
+
+    FOR v_advice IN
+        SELECT s.advice AS text, bool_or(s.is_wanted AND s.is_buildable) AS is_built
+        FROM @extschema@._gravity_memory_vector_index_states() AS s
+        WHERE s.advice IS NOT NULL AND NOT s.index_serves AND NOT s.successor_serves
+        GROUP BY s.advice
+    LOOP
+        IF v_advice.is_built THEN
+            RAISE NOTICE 'gravity_memory: %.', v_advice.text
+                USING HINT = 'SET maintenance_work_mem and call this again for more lists; where pg_cron does it, ALTER ROLE SET.';
+        ELSE
+            RAISE WARNING 'gravity_memory: the indexes on embedding cannot be built: %.', v_advice.text
+                USING HINT = 'Raise maintenance_work_mem (where pg_cron builds: ALTER ROLE SET), shorten the embeddings, or set '
+                             'embedding_index to hnsw, which needs less memory, or to none, which compares all memories.';
+        END IF;
+    END LOOP;
+
+    v_statements := ARRAY(
+        SELECT d.statement
+        FROM (
+            SELECT t.step, s.index_name AS ordinal, t.statement
+            FROM @extschema@._gravity_memory_vector_index_states() AS s
+            CROSS JOIN LATERAL (
+                SELECT s.successor_oid IS NOT NULL AND (s.index_serves OR NOT s.successor_serves) AS drops_successor,
+                       s.is_there AND NOT (s.is_valid AND s.is_wanted) AS drops_index,
+                       s.successor_serves AND NOT s.index_serves AS takes_over,
+                       s.is_wanted AND s.is_buildable AND NOT s.index_serves AND NOT s.successor_serves AS builds,
+                       s.is_there AND s.is_valid AS has_index
+            ) AS v
+            CROSS JOIN LATERAL (VALUES
+                (1, v.drops_successor OR v.drops_index OR v.takes_over, v_settle),
+                (2, v.drops_successor, format('DROP INDEX%s IF EXISTS %s', v_concurrently,
+                    @extschema@._gravity_memory_qualified_name(s.index_name || '_old_' || s.successor_oid))),
+                (2, v.drops_index OR (v.takes_over AND s.is_there), format('DROP INDEX%s IF EXISTS %s', v_concurrently,
+                    @extschema@._gravity_memory_qualified_name(s.index_name || '_old_' || s.index_oid))),
+                (3, v.builds, format('CREATE INDEX%s %I ON %s %s', v_concurrently,
+                    s.index_name || CASE WHEN v.has_index THEN '_successor' ELSE '' END, v_table, s.definition)),
+                (4, v.builds AND v.has_index, v_settle),
+                (5, v.builds AND v.has_index, format('DROP INDEX%s IF EXISTS %s', v_concurrently,
+                    @extschema@._gravity_memory_qualified_name(s.index_name || '_old_' || s.index_oid)))
+            ) AS t (step, is_needed, statement)
+            WHERE t.is_needed
+            UNION ALL
+            -- What was set aside before.
+            SELECT 2, c.relname::text,
+                   format('DROP INDEX%s IF EXISTS %s', v_concurrently, @extschema@._gravity_memory_qualified_name(c.relname::text))
+            FROM pg_index AS i
+            JOIN pg_class AS c ON c.oid = i.indexrelid
+            WHERE i.indrelid = to_regclass(v_table) AND c.relname ~ '^idx_gravity_map_embedding_(cosine|l2)_old_[0-9]+$'
+        ) AS d
+        GROUP BY d.step, d.statement
+        ORDER BY d.step, min(d.ordinal));
+    IF v_statements <> '{}' AND v_concurrently = '' THEN
+        RAISE NOTICE 'gravity_memory: gravity_map is partitioned, so these statements block its writers while they run.'
+            USING HINT = 'Run them when that does not matter.';
+    END IF;
+    RETURN QUERY SELECT u.statement FROM unnest(v_statements) AS u (statement);
+END
+$gravity_memory_vector_index_ddl$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_vector_index_ddl() IS
+    'The statements that bring the indexes on embedding up to date without blocking writers; run each outside a transaction block.';
+REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_vector_index_ddl() FROM PUBLIC;
+
+-- sql/vector_indexes/gravity_memory_train_vector_indexes.sql
+
+-- gravity_memory_train_vector_indexes(): starts the next of the statements of gravity_memory_vector_index_ddl() through pg_cron.
+--
+-- CREATE INDEX CONCURRENTLY can run neither in a function nor beside another statement, but pg_cron runs a command that is one
+-- statement as it is. So the job train-vector-indexes calls this every embedding_index_schedule; this renames what is to be
+-- renamed and schedules one further job, train-vector-index-step, for the next minute. The call after that removes or replaces it. What is
+-- to do is read from the catalogues, never remembered, so a step that was interrupted is mended by the next ones. One that failed is
+-- tried again after a day: it may be a large build for which there is no room on the disk.
+-- Returns the statement it scheduled; NULL when there is nothing to do, when a step is due or running, and where it cannot work: a
+-- NOTICE says what to run without pg_cron and for a partitioned table, whose writers the statements would block.
+CREATE FUNCTION @extschema@.gravity_memory_train_vector_indexes()
+RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $gravity_memory_train_vector_indexes$
+DECLARE
+    v_step_job CONSTANT text := 'train-vector-index-step';
+    v_kind CONSTANT "char" := (SELECT c.relkind FROM pg_class AS c WHERE c.oid = to_regclass('@extschema@.gravity_map'));
+    v_statement text;
+    v_zone text;
+    v_minute timestamp;
+    v_schedules text[];
+    v_job record;
+    v_failure text;
+BEGIN
+    IF v_kind IS NULL THEN
+        RETURN NULL;
+    END IF;
+    IF v_kind = 'p' OR NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
+        IF EXISTS (SELECT FROM @extschema@.gravity_memory_vector_index_ddl()) THEN
+            RAISE NOTICE 'gravity_memory: the indexes on embedding are to be built or trained again, %.',
+                CASE v_kind WHEN 'p' THEN 'which blocks the writers of a partitioned table' ELSE 'and pg_cron is not in this database' END
+                USING HINT = 'Run in psql: SELECT ddl FROM @extschema@.gravity_memory_vector_index_ddl() AS ddl \gexec';
+        END IF;
+        RETURN NULL;
+    END IF;
+
+    BEGIN
+        PERFORM @extschema@._gravity_memory_settle_vector_indexes();
+    EXCEPTION WHEN lock_not_available THEN
+        RAISE NOTICE 'gravity_memory: % (%)', SQLERRM, 'a step that is still running, or a maintenance command';
+        RETURN NULL;
+    END;
+    SELECT s.ddl INTO v_statement
+    FROM @extschema@.gravity_memory_vector_index_ddl() WITH ORDINALITY AS s (ddl, step) ORDER BY s.step LIMIT 1;
+
+    -- pg_cron reads schedules in cron.timezone (GMT where it has no such parameter). Who may not see it gets one that comes every quarter of
+    -- an hour, in every time zone; one that comes once a year is better, should the next call take long. The first is for the
+    -- next minute, unless that is too close; the others tell whether an earlier step is still due.
+    BEGIN
+        v_zone := COALESCE(NULLIF(current_setting('cron.timezone', true), ''), 'GMT');
+    EXCEPTION WHEN insufficient_privilege THEN
+        v_zone := NULL;
+    END;
+    v_minute := date_trunc('minute', clock_timestamp() AT TIME ZONE COALESCE(v_zone, 'GMT') + interval '15 seconds') + interval '1 minute';
+    v_schedules := ARRAY(
+        SELECT CASE WHEN v_zone IS NOT NULL THEN to_char(m.minute, 'FMMI FMHH24 FMDD FMMM') || ' *'
+                    ELSE (SELECT string_agg(q::text, ',' ORDER BY q)
+                          FROM generate_series(extract(minute FROM m.minute)::integer % 15, 59, 15) AS q) || ' * * * *' END
+        FROM (SELECT o, v_minute - o * interval '1 minute' AS minute FROM generate_series(0, 3) AS o) AS m
+        ORDER BY m.o);
+
+    EXECUTE 'SELECT j.jobid, j.schedule, j.command FROM cron.job AS j'
+            ' WHERE j.jobname = $1 AND j.database = current_database() AND j.username = current_user'
+        INTO v_job USING v_step_job;
+    IF v_job.command = v_statement AND v_job.schedule = ANY (v_schedules) THEN
+        RETURN NULL;
+    END IF;
+    IF v_job.jobid IS NOT NULL THEN
+        EXECUTE 'SELECT cron.unschedule($1)' USING v_job.jobid;
+    END IF;
+    IF v_statement IS NULL THEN
+        RETURN NULL;
+    END IF;
+
+    -- The same index, whatever its number of lists. Not a step that ended with the server.
+    EXECUTE 'SELECT d.return_message FROM cron.job_run_details AS d'
+            ' WHERE split_part(d.command, '' USING '', 1) = split_part($1, '' USING '', 1) AND d.database = current_database()'
+            ' AND d.status = ''failed'' AND d.start_time > now() - interval ''1 day'' AND d.return_message <> ''server restarted'''
+            ' ORDER BY d.start_time DESC LIMIT 1'
+        INTO v_failure USING v_statement;
+    IF v_failure IS NOT NULL THEN
+        RAISE WARNING 'gravity_memory: % failed within the last day, and is tried again after it: %',
+            split_part(v_statement, ' USING ', 1), btrim(v_failure, E' \n')
+            USING HINT = 'To try at once, run in psql: SELECT ddl FROM @extschema@.gravity_memory_vector_index_ddl() AS ddl \gexec';
+        RETURN NULL;
+    END IF;
+
+    EXECUTE 'SELECT cron.schedule($1, $2, $3)' USING v_step_job, v_schedules[1], v_statement;
+    RETURN v_statement;
+END
+$gravity_memory_train_vector_indexes$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_train_vector_indexes() IS
+    'Schedules, through pg_cron, the next statement that brings the indexes on embedding up to date, and returns it.';
+REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_train_vector_indexes() FROM PUBLIC;
+
+-- sql/indexes/gravity_memory_index_catalogue.sql
+
+-- gravity_memory_index_catalogue(): every index, the query it serves, and whether the specification names it.
+--
+-- Returns index_name, table_name, is_unique, definition (what follows the table's name in CREATE INDEX), serves (a query that can
+-- be run once its :parameters are filled in; the planner tests run exactly these) and in_spec.
+-- All 22 indexes of the specification are here under its names. The others serve queries that the application issues and
+-- no index of the specification serves, or serves only with a sort.
+CREATE FUNCTION @extschema@.gravity_memory_index_catalogue()
+RETURNS TABLE (index_name text, table_name text, is_unique boolean, definition text, serves text, in_spec boolean)
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $gravity_memory_index_catalogue$
+SELECT i.index_name, i.table_name, i.is_unique,
+       COALESCE(v.definition, i.definition), i.serves, i.in_spec
+FROM (VALUES
+    -- Memories: the specification's indexes.
+    ('idx_gravity_map_user_id', 'gravity_map', false, '(user_id)',
+     'SELECT count(*) FROM gravity_map WHERE user_id = :user_id', true),
+    ('idx_gravity_map_thread_id', 'gravity_map', false, '(thread_id) WHERE thread_id IS NOT NULL',
+     'SELECT count(*) FROM gravity_map WHERE thread_id = :thread_id', true),
+    ('idx_gravity_map_session_id', 'gravity_map', false, '(session_id) WHERE session_id IS NOT NULL',
+     'SELECT count(*) FROM gravity_map WHERE session_id = :session_id', true),
+    ('idx_gravity_map_memory_trace_id', 'gravity_map', false, '(memory_trace_id)',
+     'SELECT id, content FROM gravity_map WHERE memory_trace_id = :memory_trace_id ORDER BY created_at', true),
+    ('idx_gravity_map_created_at', 'gravity_map', false, '(created_at DESC)',
+     'SELECT id, user_id, created_at FROM gravity_map ORDER BY created_at DESC LIMIT 50', true),
+    ('idx_gravity_map_user_created', 'gravity_map', false, '(user_id, created_at DESC)',
+     'SELECT id, content, created_at FROM gravity_map WHERE user_id = :user_id ORDER BY created_at DESC LIMIT 50', true),
+    ('idx_gravity_map_high_gravity', 'gravity_map', false, '(user_id, gravity_score DESC) WHERE gravity_score >= 0.7',
+     'SELECT id, content, gravity_score FROM gravity_map WHERE user_id = :user_id AND gravity_score >= 0.7 '
+     'ORDER BY gravity_score DESC LIMIT 20', true),
+    ('idx_gravity_map_identity_anchors', 'gravity_map', false, '(user_id, identity_anchor) WHERE identity_anchor = true',
+     'SELECT count(*) FROM gravity_map WHERE user_id = :user_id AND identity_anchor = true', true),
+    ('idx_gravity_map_entities', 'gravity_map', false, 'USING gin (entities)',
+     'SELECT id, content FROM gravity_map WHERE entities @> :entities', true),
+    ('idx_gravity_map_emotion', 'gravity_map', false, '(user_id, emotion_type) WHERE emotion_type IS NOT NULL',
+     'SELECT count(*) FROM gravity_map WHERE user_id = :user_id AND emotion_type = :emotion_type', true),
+    ('idx_gravity_map_temporal', 'gravity_map', false, '(temporal_type) WHERE temporal_type IS NOT NULL',
+     'SELECT count(*) FROM gravity_map WHERE temporal_type = :temporal_type', true),
+    ('idx_gravity_map_tags', 'gravity_map', false, 'USING gin (meta_tags)',
+     'SELECT id, content FROM gravity_map WHERE meta_tags @> :meta_tags', true),
+    ('idx_gravity_map_embedding_cosine', 'gravity_map', false,
+     '',
+     'SELECT id, content FROM gravity_map ORDER BY embedding <=> :embedding LIMIT 10', true),
+    ('idx_gravity_map_embedding_l2', 'gravity_map', false,
+     '',
+     'SELECT id, content FROM gravity_map ORDER BY embedding <-> :embedding LIMIT 10', true),
+
+    -- Memories: what the application's queries need besides.
+    ('idx_gravity_map_user_significant', 'gravity_map', false, '(user_id, created_at DESC) WHERE gravity_score >= 0.7',
+     'SELECT * FROM gravity_map WHERE user_id = :user_id AND created_at > now() - interval ''7 days'' '
+     'AND gravity_score >= 0.7 ORDER BY created_at DESC LIMIT 50', false),
+    ('idx_gravity_map_user_thread', 'gravity_map', false, '(user_id, thread_id, created_at DESC) WHERE thread_id IS NOT NULL',
+     'SELECT id, content, created_at FROM gravity_map WHERE user_id = :user_id AND thread_id = :thread_id '
+     'ORDER BY created_at DESC LIMIT 50', false),
+    ('idx_gravity_map_user_gravity', 'gravity_map', false, '(user_id, gravity_score DESC)',
+     'SELECT id, content, gravity_score FROM gravity_map WHERE user_id = :user_id AND gravity_score >= 0.375 '
+     'ORDER BY gravity_score DESC LIMIT 20', false),
+    ('idx_gravity_map_arc_cluster', 'gravity_map', false,
+     '(user_id, emotion_type, created_at, id) WHERE gravity_score >= 0.8',
+     'SELECT id, created_at FROM gravity_map WHERE user_id = :user_id AND emotion_type = :emotion_type '
+     'AND gravity_score >= 0.8 AND created_at <= :created_at ORDER BY created_at DESC, id DESC LIMIT 3', false),
+
+    -- A session, read backwards here; and recall's turns before and after a memory, in an order without ties.
+    ('idx_gravity_map_session_turns', 'gravity_map', false, '(user_id, session_id, created_at, id) WHERE session_id IS NOT NULL',
+     'SELECT id, content, created_at FROM gravity_map WHERE user_id = :user_id AND session_id = :session_id '
+     'ORDER BY created_at DESC LIMIT 50', false),
+    -- Recall: the lexical part's statistics of a user.
+    ('idx_memory_digests_length', 'memory_digests', false, '(user_id, length)',
+     'SELECT count(*), avg(length) FROM memory_digests WHERE user_id = :user_id', false),
+
+    -- Arcs and their members.
+    ('idx_memory_arcs_user', 'memory_arcs', false, '(user_id, evolution_stage)',
+     'SELECT id, arc_name FROM memory_arcs WHERE user_id = :user_id AND evolution_stage = :evolution_stage '
+     'ORDER BY last_memory_at DESC LIMIT 10', true),
+    ('idx_memory_arcs_gravity', 'memory_arcs', false, '(gravity_center DESC)',
+     'SELECT id, arc_name, gravity_center FROM memory_arcs ORDER BY gravity_center DESC LIMIT 10', true),
+    ('idx_memory_arcs_open_automatic', 'memory_arcs', true,
+     '(user_id, emotion_type) WHERE evolution_stage IN (''forming'', ''active'') '
+     'AND arc_name = emotion_type || '' arc (auto-created)''',
+     'SELECT id FROM memory_arcs WHERE user_id = :user_id AND emotion_type = :emotion_type '
+     'AND evolution_stage IN (''forming'', ''active'') AND arc_name = emotion_type || '' arc (auto-created)''', false),
+    ('idx_arc_associations_memory', 'memory_arc_associations', false, '(memory_id)',
+     'SELECT count(*) FROM memory_arc_associations WHERE memory_id = :memory_id', true),
+    ('idx_arc_associations_arc', 'memory_arc_associations', false, '(arc_id, fusion_strength DESC)',
+     'SELECT memory_id, fusion_strength FROM memory_arc_associations WHERE arc_id = :arc_id '
+     'ORDER BY fusion_strength DESC LIMIT 5', true),
+
+    -- The feed of changes: events by transaction, for readers who look for many users at once.
+    ('idx_memory_events_xid', 'memory_events', false, '(xid)',
+     'SELECT user_id, event_id FROM memory_events WHERE xid >= :xid', false),
+
+    -- Cache, sessions, patterns.
+    ('idx_consciousness_cache_lookup', 'consciousness_cache', false, '(user_id, query_hash, created_at DESC)',
+     'SELECT response, confidence FROM consciousness_cache WHERE user_id = :user_id AND query_hash = :query_hash '
+     'AND created_at > now() - interval ''1 hour'' ORDER BY created_at DESC LIMIT 1', false),
+    ('idx_consciousness_cache_created_at', 'consciousness_cache', false, '(created_at)',
+     'SELECT id FROM consciousness_cache WHERE created_at < now() - interval ''24 hours''', false),
+    ('idx_active_sessions_user', 'active_sessions', false, '(user_id, session_status)',
+     'SELECT session_id, last_message_at FROM active_sessions WHERE user_id = :user_id AND session_status = :session_status',
+     true),
+    ('idx_active_sessions_updated', 'active_sessions', false, '(last_message_at DESC)',
+     'SELECT session_id, user_id FROM active_sessions ORDER BY last_message_at DESC LIMIT 50', true),
+    ('idx_pattern_matrix_user', 'pattern_matrix', false, '(user_id, intensity DESC)',
+     'SELECT id, description, intensity FROM pattern_matrix WHERE user_id = :user_id ORDER BY intensity DESC LIMIT 20', true),
+    ('idx_pattern_matrix_type', 'pattern_matrix', false, '(pattern_type)',
+     'SELECT count(*) FROM pattern_matrix WHERE pattern_type = :pattern_type', true)
+) AS i (index_name, table_name, is_unique, definition, serves, in_spec)
+-- The indexes on embedding depend on the number of rows and on settings; with embedding_index = none there are none.
+LEFT JOIN @extschema@._gravity_memory_vector_index_states() AS v ON v.index_name = i.index_name
+WHERE i.definition <> '' OR v.definition NOT LIKE 'USING none %'
+$gravity_memory_index_catalogue$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_index_catalogue() IS
+    'Every index of gravity_memory: definition, the query it serves, and whether the specification names it.';
+
+-- sql/indexes/_gravity_memory_missing_indexes.sql
+
+-- _gravity_memory_missing_indexes(): the indexes of the catalogue that a database lacks.
+--
+-- An index is there when one of its name stands on its table and is valid: a DBA may have tuned its definition. An invalid index,
+-- left by an interrupted CREATE INDEX CONCURRENTLY, counts as missing and has to be dropped first. The indexes on embedding are missing
+-- only when there are rows enough to train them; see gravity_memory_vector_index_ddl().
+-- Returns the table, the CREATE INDEX statement without and with CONCURRENTLY, and whether an invalid index is in the way.
+CREATE FUNCTION @extschema@._gravity_memory_missing_indexes()
+RETURNS TABLE (index_name text, table_name text, statement text, concurrent_statement text, is_invalid boolean)
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_missing_indexes$
+    SELECT c.index_name, c.table_name,
+           format('CREATE%s INDEX %I ON %s %s', u.word, c.index_name, t.name, c.definition),
+           format('CREATE%s INDEX%s %I ON %s %s', u.word,
+                  -- PostgreSQL builds no index of a partitioned table concurrently.
+                  CASE WHEN (SELECT k.relkind FROM pg_class AS k WHERE k.oid = to_regclass(t.name)) = 'p' THEN '' ELSE ' CONCURRENTLY' END,
+                  c.index_name, t.name, c.definition),
+           i.indexrelid IS NOT NULL
+    FROM @extschema@.gravity_memory_index_catalogue() AS c
+    CROSS JOIN LATERAL (SELECT CASE WHEN c.is_unique THEN ' UNIQUE' ELSE '' END AS word) AS u
+    CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(c.table_name) AS name) AS t
+    LEFT JOIN pg_index AS i
+           ON i.indexrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.index_name))
+          AND i.indrelid = to_regclass(t.name)
+    WHERE to_regclass(t.name) IS NOT NULL
+      AND i.indisvalid IS NOT TRUE
+      -- pgvector has no cosine index for vectors of one dimension, which have no angle.
+      AND NOT (c.index_name = 'idx_gravity_map_embedding_cosine'
+               AND EXISTS (SELECT FROM pg_attribute AS a
+                           WHERE a.attrelid = to_regclass(t.name) AND a.attname = 'embedding' AND a.atttypmod = 1))
+      AND NOT EXISTS (SELECT FROM @extschema@._gravity_memory_vector_index_states() AS v
+                      WHERE v.index_name = c.index_name AND NOT v.is_wanted)
+$_gravity_memory_missing_indexes$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_missing_indexes() IS
+    'The indexes of the catalogue that are missing or invalid, with the statements that make them.';
+
+-- sql/indexes/_gravity_memory_superseded_indexes.sql
+
+-- _gravity_memory_superseded_indexes(): indexes that an earlier version made, and that another index of the catalogue serves for by now.
+--
+-- By name and definition: an index of that name that somebody made differently is theirs. Setup drops them, in an upgraded database and in
+-- one that was restored from an older dump.
+-- idx_gravity_map_user_session (0.1.0 to 0.2.0): idx_gravity_map_session_turns, read backwards, gives the same order.
+CREATE FUNCTION @extschema@._gravity_memory_superseded_indexes()
+RETURNS SETOF text
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_superseded_indexes$
+    SELECT s.index_name
+    FROM (VALUES
+        ('idx_gravity_map_user_session', 'gravity_map',
+         'USING btree (user_id, session_id, created_at DESC) WHERE (session_id IS NOT NULL)')
+    ) AS s (index_name, table_name, definition)
+    JOIN pg_index AS i
+      ON i.indexrelid = to_regclass(@extschema@._gravity_memory_qualified_name(s.index_name))
+     AND i.indrelid = to_regclass(@extschema@._gravity_memory_qualified_name(s.table_name))
+    WHERE right(pg_get_indexdef(i.indexrelid), length(s.definition)) = s.definition
+$_gravity_memory_superseded_indexes$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_superseded_indexes() IS
+    'Indexes that an earlier version made and that no query needs any more.';
+
+-- sql/indexes/gravity_memory_index_ddl.sql
+
+-- gravity_memory_index_ddl(): the statements that build the missing indexes without blocking writers.
+--
+-- Returns one statement per row, none when all indexes are there. Run each outside a transaction block, for example with
+-- SELECT ddl FROM gravity_memory_index_ddl() AS ddl \gexec in psql. An invalid index, left by an interrupted build, is dropped first.
+CREATE FUNCTION @extschema@.gravity_memory_index_ddl()
+RETURNS SETOF text
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $gravity_memory_index_ddl$
+    SELECT s.statement
+    FROM @extschema@._gravity_memory_missing_indexes() AS m
+    CROSS JOIN LATERAL (VALUES
+            (1, CASE WHEN m.is_invalid THEN 'DROP INDEX CONCURRENTLY ' || @extschema@._gravity_memory_qualified_name(m.index_name) END),
+            (2, m.concurrent_statement)
+         ) AS s (step, statement)
+    WHERE s.statement IS NOT NULL
+    ORDER BY m.table_name, m.index_name, s.step
+$gravity_memory_index_ddl$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_index_ddl() IS
+    'The CREATE INDEX CONCURRENTLY statements for the indexes that are missing; run each outside a transaction block.';
+
+-- sql/triggers/_gravity_memory_trigger_catalogue.sql
+
+-- _gravity_memory_trigger_catalogue(): every trigger, in the words in which pg_get_triggerdef() prints it.
+--
+-- Setup compares the two texts, so a trigger that someone changed is put right and one that is right is not touched.
+-- Only tagging changes the row, so only it runs BEFORE and per row; all else runs once per statement, because counting per
+-- row made the cost of a bulk insert quadratic. Triggers with transition tables take one event each.
+CREATE FUNCTION @extschema@._gravity_memory_trigger_catalogue()
+RETURNS TABLE (trigger_name text, table_name text, definition text)
+LANGUAGE sql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_trigger_catalogue$
+VALUES
+    ('trigger_auto_tag_high_gravity', 'gravity_map',
+     'CREATE TRIGGER trigger_auto_tag_high_gravity BEFORE INSERT OR UPDATE OF gravity_score, entities ON @extschema@.gravity_map '
+     'FOR EACH ROW EXECUTE FUNCTION @extschema@.auto_tag_high_gravity()'),
+    ('trigger_arc_building', 'gravity_map',
+     'CREATE TRIGGER trigger_arc_building AFTER INSERT ON @extschema@.gravity_map REFERENCING NEW TABLE AS new_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.trigger_arc_building()'),
+    ('trigger_arc_building_on_update', 'gravity_map',
+     'CREATE TRIGGER trigger_arc_building_on_update AFTER UPDATE ON @extschema@.gravity_map '
+     'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.trigger_arc_building()'),
+    ('trigger_arc_building_on_delete', 'gravity_map',
+     'CREATE TRIGGER trigger_arc_building_on_delete AFTER DELETE ON @extschema@.gravity_map REFERENCING OLD TABLE AS old_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.trigger_arc_building()'),
+    ('trigger_notify_memory_created', 'gravity_map',
+     'CREATE TRIGGER trigger_notify_memory_created AFTER INSERT ON @extschema@.gravity_map REFERENCING NEW TABLE AS new_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.notify_memory_created()'),
+    ('trigger_notify_memory_updated', 'gravity_map',
+     'CREATE TRIGGER trigger_notify_memory_updated AFTER UPDATE ON @extschema@.gravity_map REFERENCING NEW TABLE AS new_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.notify_memory_created()'),
+    ('trigger_keep_derived', 'gravity_map',
+     'CREATE TRIGGER trigger_keep_derived AFTER INSERT ON @extschema@.gravity_map REFERENCING NEW TABLE AS new_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_keep_derived()'),
+    ('trigger_keep_derived_on_update', 'gravity_map',
+     'CREATE TRIGGER trigger_keep_derived_on_update AFTER UPDATE ON @extschema@.gravity_map '
+     'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_keep_derived()'),
+    ('trigger_keep_derived_on_delete', 'gravity_map',
+     'CREATE TRIGGER trigger_keep_derived_on_delete AFTER DELETE ON @extschema@.gravity_map REFERENCING OLD TABLE AS old_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_keep_derived()'),
+    ('trigger_keep_derived_on_truncate', 'gravity_map',
+     'CREATE TRIGGER trigger_keep_derived_on_truncate AFTER TRUNCATE ON @extschema@.gravity_map '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_keep_derived()'),
+    ('trigger_publish_memories', 'gravity_map',
+     'CREATE TRIGGER trigger_publish_memories AFTER INSERT ON @extschema@.gravity_map REFERENCING NEW TABLE AS new_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_publish_memories()'),
+    ('trigger_publish_memories_on_update', 'gravity_map',
+     'CREATE TRIGGER trigger_publish_memories_on_update AFTER UPDATE ON @extschema@.gravity_map '
+     'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_publish_memories()'),
+    ('trigger_publish_memories_on_delete', 'gravity_map',
+     'CREATE TRIGGER trigger_publish_memories_on_delete AFTER DELETE ON @extschema@.gravity_map REFERENCING OLD TABLE AS old_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_publish_memories()'),
+    ('trigger_break_feed_on_truncate', 'gravity_map',
+     'CREATE TRIGGER trigger_break_feed_on_truncate AFTER TRUNCATE ON @extschema@.gravity_map '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_break_feed_on_truncate()'),
+    ('trigger_publish_arcs', 'memory_arcs',
+     'CREATE TRIGGER trigger_publish_arcs AFTER INSERT ON @extschema@.memory_arcs REFERENCING NEW TABLE AS new_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_publish_arcs()'),
+    ('trigger_publish_arcs_on_update', 'memory_arcs',
+     'CREATE TRIGGER trigger_publish_arcs_on_update AFTER UPDATE ON @extschema@.memory_arcs REFERENCING NEW TABLE AS new_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_publish_arcs()'),
+    ('trigger_publish_arcs_on_delete', 'memory_arcs',
+     'CREATE TRIGGER trigger_publish_arcs_on_delete AFTER DELETE ON @extschema@.memory_arcs REFERENCING OLD TABLE AS old_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_publish_arcs()'),
+    ('trigger_break_feed_on_arcs_truncate', 'memory_arcs',
+     'CREATE TRIGGER trigger_break_feed_on_arcs_truncate AFTER TRUNCATE ON @extschema@.memory_arcs '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_break_feed_on_truncate()'),
+    ('trigger_break_feed_on_events_truncate', 'memory_events',
+     'CREATE TRIGGER trigger_break_feed_on_events_truncate AFTER TRUNCATE ON @extschema@.memory_events '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_break_feed_on_truncate()'),
+    ('trigger_wake_listeners', 'memory_events',
+     'CREATE CONSTRAINT TRIGGER trigger_wake_listeners AFTER INSERT ON @extschema@.memory_events '
+     'DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.wakes) '
+     'EXECUTE FUNCTION @extschema@._gravity_memory_wake_listeners()'),
+    ('trigger_notify_arc_created', 'memory_arcs',
+     'CREATE TRIGGER trigger_notify_arc_created AFTER INSERT ON @extschema@.memory_arcs REFERENCING NEW TABLE AS new_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.notify_arc_created()'),
+    ('trigger_arc_totals_on_insert', 'memory_arc_associations',
+     'CREATE TRIGGER trigger_arc_totals_on_insert AFTER INSERT ON @extschema@.memory_arc_associations '
+     'REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_keep_arc_totals()'),
+    ('trigger_arc_totals_on_update', 'memory_arc_associations',
+     'CREATE TRIGGER trigger_arc_totals_on_update AFTER UPDATE ON @extschema@.memory_arc_associations '
+     'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_keep_arc_totals()'),
+    ('trigger_arc_totals_on_delete', 'memory_arc_associations',
+     'CREATE TRIGGER trigger_arc_totals_on_delete AFTER DELETE ON @extschema@.memory_arc_associations '
+     'REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_keep_arc_totals()'),
+    ('trigger_arc_totals_on_truncate', 'memory_arc_associations',
+     'CREATE TRIGGER trigger_arc_totals_on_truncate AFTER TRUNCATE ON @extschema@.memory_arc_associations '
+     'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._gravity_memory_keep_arc_totals()'),
+    ('trigger_arc_totals_at_commit', 'memory_arc_locks',
+     'CREATE CONSTRAINT TRIGGER trigger_arc_totals_at_commit AFTER INSERT ON @extschema@.memory_arc_locks '
+     'DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.emotion_type = ''''::text)) '
+     'EXECUTE FUNCTION @extschema@._gravity_memory_settle_at_commit()')
+$_gravity_memory_trigger_catalogue$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_trigger_catalogue() IS
+    'The triggers of gravity_memory, as pg_get_triggerdef() prints them.';
+
+-- sql/tables/_gravity_memory_bind_vector_schema.sql
+
+-- _gravity_memory_bind_vector_schema(): puts the name of pgvector's schema where function bodies say "vector_schema.".
+--
+-- Bodies name pgvector's operators and functions in full, as OPERATOR(vector_schema.<=>), so that no search_path has to include a
+-- schema in which others may create objects. The name is known only in the database; the comment that stays beside it lets
+-- this function find the places again after ALTER EXTENSION vector SET SCHEMA.
+-- Called at the end of the install script and by gravity_memory_setup(). Returns the functions it changed.
+CREATE FUNCTION @extschema@._gravity_memory_bind_vector_schema()
+RETURNS SETOF text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+AS $_gravity_memory_bind_vector_schema$
+DECLARE
+    v_function record;
+    v_place CONSTANT text := '(?:("(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)/\*vector_schema\*/|(?<![:_[:alnum:]])vector_schema)\.';
+    v_bound CONSTANT text := quote_ident(@extschema@._gravity_memory_vector_schema()) || '/*vector_schema*/.';
+BEGIN
+    -- Loads pgvector's library: before, its parameters are unknown, and only a superuser may name those in CREATE FUNCTION ... SET.
+    EXECUTE format('SELECT %L::%I.vector', '[1]', @extschema@._gravity_memory_vector_schema());
+    FOR v_function IN
+        SELECT p.oid, p.oid::regprocedure::text AS signature, p.prosrc,
+               regexp_replace(p.prosrc, v_place, replace(v_bound, '\', '\\'), 'g') AS bound_source
+        FROM pg_proc AS p
+        JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+        JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+        WHERE e.extname = 'gravity_memory'
+          AND p.proname <> '_gravity_memory_bind_vector_schema'
+          AND p.prosrc ~ v_place
+        ORDER BY p.proname
+    LOOP
+        IF v_function.bound_source <> v_function.prosrc THEN
+            EXECUTE replace(pg_get_functiondef(v_function.oid), v_function.prosrc, v_function.bound_source);
+            RETURN QUERY SELECT v_function.signature;
+        END IF;
+    END LOOP;
+END
+$_gravity_memory_bind_vector_schema$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_bind_vector_schema() IS
+    'Writes the name of pgvector''s schema into the functions that use its operators.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_bind_vector_schema() FROM PUBLIC;
+
+-- sql/tables/vector_type_path.sql
+
+-- Makes pgvector's types visible, unqualified, to the rest of this script, and nothing else but pg_catalog's.
+--
+-- Functions below take parameters of type vector, and @extschema:vector@ needs PostgreSQL 16. The script's own search_path would find the
+-- type too, but looks into the extension's schema first, where somebody may have put a type of that name. CREATE
+-- EXTENSION restores the search_path when it ends.
+DO $vector_type_path$
+BEGIN
+    PERFORM pg_catalog.set_config(
+        'search_path', pg_catalog.format('pg_catalog, %I, pg_temp', @extschema@._gravity_memory_vector_schema()), true);
+    -- Loads pgvector's library: before, its parameters are unknown, and only a superuser may name those in CREATE FUNCTION ... SET.
+    EXECUTE pg_catalog.format('SELECT %L::%I.vector', '[1]', @extschema@._gravity_memory_vector_schema());
+END
+$vector_type_path$;
+
+-- sql/tagging/auto_tag_high_gravity.sql
+
+-- auto_tag_high_gravity(): trigger function, BEFORE INSERT OR UPDATE OF gravity_score, entities on gravity_map, per row.
+--
+-- Rules (spec): gravity at or over high_gravity_threshold adds the tag high_gravity and sets identity_anchor; the identity
+-- entities add the tag identity; a NULL temporal_type becomes past, future or present, in this order, by the words of the content.
+-- Beyond the spec: a tag that is there is not added again; a NULL or NaN gravity is not high; the words are whole words with
+-- their inflections, so that William is no future and a planet no plan; an UPDATE adds tags too and never takes one away.
+-- Runs as the writer and touches nothing but NEW. A fault in it (a setting broken by hand, tags in two dimensions) is a
+-- WARNING: the memory is stored as it came.
+CREATE FUNCTION @extschema@.auto_tag_high_gravity()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $auto_tag_high_gravity$
+DECLARE
+    v_settings jsonb;
+    v_identity text[];
+BEGIN
+    v_settings := @extschema@._gravity_memory_effective_settings();
+
+    IF NEW.gravity_score >= (v_settings ->> 'high_gravity_threshold')::double precision
+       AND NEW.gravity_score < 'Infinity' THEN
+        NEW.identity_anchor := true;
+        IF NOT COALESCE('high_gravity' = ANY (NEW.meta_tags), false) THEN
+            NEW.meta_tags := array_append(COALESCE(NEW.meta_tags, '{}'), 'high_gravity');
+        END IF;
+    END IF;
+
+    v_identity := (v_settings ->> 'identity_entities')::text[];
+    IF v_identity <> '{}'
+       AND (NEW.entities @> v_identity OR (v_settings ->> 'identity_match' = 'any' AND NEW.entities && v_identity))
+       AND NOT COALESCE('identity' = ANY (NEW.meta_tags), false) THEN
+        NEW.meta_tags := array_append(COALESCE(NEW.meta_tags, '{}'), 'identity');
+    END IF;
+
+    IF TG_OP = 'INSERT' AND NEW.temporal_type IS NULL THEN
+        NEW.temporal_type := CASE
+            WHEN NEW.content ~* (v_settings ->> 'temporal_past_pattern') THEN 'past'
+            WHEN NEW.content ~* (v_settings ->> 'temporal_future_pattern') THEN 'future'
+            ELSE 'present'
+        END;
+    END IF;
+    RETURN NEW;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'gravity_memory: memory % was stored without all of its tags: %', NEW.id, SQLERRM
+        USING ERRCODE = SQLSTATE, HINT = 'See SELECT * FROM gravity_memory_settings() for the rules in force.';
+    RETURN NEW;
+END
+$auto_tag_high_gravity$;
+
+COMMENT ON FUNCTION @extschema@.auto_tag_high_gravity() IS
+    'Trigger function: tags a memory by gravity and entities and sets its temporal_type from its words.';
+
+-- sql/arcs/_gravity_memory_may_write_arcs.sql
+
+-- _gravity_memory_may_write_arcs(): may a SECURITY DEFINER function write the arc tables without lending its power to their owner?
+--
+-- The usual case is answered here, with constants, because every write asks; the other one by _gravity_memory_may_write(). A table
+-- that is missing is no obstacle: whoever writes it says so.
+CREATE FUNCTION @extschema@._gravity_memory_may_write_arcs()
+RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_may_write_arcs$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_class AS c
+                   WHERE c.oid IN (
+                        '@extschema@.memory_arcs'::regclass,
+                        '@extschema@.memory_arc_associations'::regclass,
+                        '@extschema@.memory_arc_locks'::regclass,
+                        '@extschema@.gravity_map'::regclass,
+                        '@extschema@.gravity_memory_settings'::regclass)
+                     AND (pg_get_userbyid(c.relowner) <> current_user OR c.relkind NOT IN ('r', 'p'))) THEN
+        RETURN true;
+    END IF;
+    RETURN @extschema@._gravity_memory_may_write(
+        ARRAY['memory_arcs', 'memory_arc_associations', 'memory_arc_locks'], ARRAY['gravity_map', 'gravity_memory_settings']);
+EXCEPTION WHEN undefined_table THEN
+    RETURN true;
+END
+$_gravity_memory_may_write_arcs$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_may_write_arcs() IS
+    'Whether the current role may write the arc tables without running the code of someone less trusted.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_may_write_arcs() FROM PUBLIC;
+
+-- sql/arcs/_gravity_memory_lock_cluster.sql
+
+-- _gravity_memory_lock_cluster(p_user_id, p_emotion_type): makes writers of one user and emotion take turns until they commit.
+--
+-- Without it three concurrent inserts would each see one memory, and no arc would form. A row lock, not an advisory lock: a bulk
+-- insert may touch thousands of clusters, and advisory locks would exhaust the shared lock table for everyone.
+CREATE FUNCTION @extschema@._gravity_memory_lock_cluster(p_user_id text, p_emotion_type text)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_lock_cluster$
+BEGIN
+    PERFORM FROM @extschema@.memory_arc_locks AS l
+    WHERE l.user_id = p_user_id AND l.emotion_type = p_emotion_type
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        -- A conflicting insert waits here for the transaction that made the row, which is the turn-taking wanted.
+        INSERT INTO @extschema@.memory_arc_locks (user_id, emotion_type)
+        VALUES (p_user_id, p_emotion_type)
+        ON CONFLICT DO NOTHING;
+        PERFORM FROM @extschema@.memory_arc_locks AS l
+        WHERE l.user_id = p_user_id AND l.emotion_type = p_emotion_type
+        FOR UPDATE;
+    END IF;
+END
+$_gravity_memory_lock_cluster$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_lock_cluster(text, text) IS
+    'Locks the clusters of one user and emotion until the transaction ends.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_lock_cluster(text, text) FROM PUBLIC;
+
+-- sql/arcs/_gravity_memory_names_emotion.sql
+
+-- _gravity_memory_names_emotion(p_arc_name, p_emotion_type): does an arc's name contain the emotion as a whole word, in any case?
+--
+-- For arcs that the application made without an emotion_type. The emotion is literal text: joy is not in 'enjoyment', and % only in a
+-- name with a % of its own.
+CREATE FUNCTION @extschema@._gravity_memory_names_emotion(p_arc_name text, p_emotion_type text)
+RETURNS boolean
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+AS $_gravity_memory_names_emotion$
+    SELECT CASE
+        -- Cheap first test: most names cannot contain the emotion, and an emotion may be kilobytes long.
+        WHEN strpos(lower(p_arc_name), lower(p_emotion_type)) = 0 THEN false
+        ELSE p_arc_name ~* ('(^|\W)' || regexp_replace(p_emotion_type, '([^[:alnum:]])', '\\\1', 'g') || '(\W|$)')
+    END
+$_gravity_memory_names_emotion$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_names_emotion(text, text) IS
+    'Whether an arc''s name contains an emotion as a whole word.';
+
+-- sql/arcs/_gravity_memory_open_automatic_arc.sql
+
+-- _gravity_memory_open_automatic_arc(p_user_id, p_emotion_type, p_gravity): makes the automatic arc of a new cluster.
+--
+-- It starts forming, at the mean gravity of its first members, which is what the notification arc_created tells. The caller holds the
+-- cluster's lock and saw no open arc; behind it stands the unique index idx_memory_arcs_open_automatic, and an arc that the
+-- caller's snapshot cannot see (REPEATABLE READ) is an error here, which trigger_arc_building() turns into a WARNING.
+-- An arc is automatic when its name is '<emotion> arc (auto-created)' (spec): renaming it makes it the application's own.
+CREATE FUNCTION @extschema@._gravity_memory_open_automatic_arc(p_user_id text, p_emotion_type text, p_gravity double precision)
+RETURNS uuid
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_open_automatic_arc$
+DECLARE
+    v_arc_id uuid;
+BEGIN
+    INSERT INTO @extschema@.memory_arcs
+        (user_id, arc_name, emotion_type, gravity_center, evolution_stage, memory_count, created_at, updated_at)
+    VALUES (p_user_id, p_emotion_type || ' arc (auto-created)', p_emotion_type, p_gravity, 'forming', 0, now(), now())
+    ON CONFLICT DO NOTHING
+    RETURNING id INTO STRICT v_arc_id;
+    RETURN v_arc_id;
+END
+$_gravity_memory_open_automatic_arc$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_open_automatic_arc(text, text, double precision) IS
+    'Creates the automatic arc of a user and emotion and returns its id.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_open_automatic_arc(text, text, double precision) FROM PUBLIC;
+
+-- sql/arcs/_gravity_memory_recount_arcs.sql
+
+-- _gravity_memory_recount_arcs(p_arc_ids): computes the totals of arcs from their members.
+--
+-- Totals are memory_count, gravity_center (mean), peak_gravity, first_memory_at and last_memory_at. An automatic arc without members
+-- is deleted; one made by hand stays, with memory_count 0. The arcs are locked first, so that the members counted
+-- include those of writers we had to wait for.
+CREATE FUNCTION @extschema@._gravity_memory_recount_arcs(p_arc_ids uuid[])
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_recount_arcs$
+BEGIN
+    PERFORM FROM @extschema@.memory_arcs AS a WHERE a.id = ANY (p_arc_ids) ORDER BY a.id FOR NO KEY UPDATE;
+
+    UPDATE @extschema@.memory_arcs AS a
+    SET memory_count = t.memory_count,
+        gravity_center = COALESCE(t.gravity_center, a.gravity_center),
+        peak_gravity = t.peak_gravity,
+        first_memory_at = t.first_memory_at,
+        last_memory_at = t.last_memory_at,
+        updated_at = now()
+    FROM (
+        SELECT k.arc_id, count(m.id)::integer AS memory_count,
+               avg(m.gravity_score) FILTER (WHERE m.gravity_score < 'Infinity') AS gravity_center,
+               max(m.gravity_score) FILTER (WHERE m.gravity_score < 'Infinity') AS peak_gravity,
+               min(m.created_at) AS first_memory_at, max(m.created_at) AS last_memory_at
+        FROM unnest(p_arc_ids) AS k (arc_id)
+        -- OFFSET 0 keeps these lookups; see _gravity_memory_link_memories.
+        LEFT JOIN LATERAL (SELECT t.memory_id FROM @extschema@.memory_arc_associations AS t WHERE t.arc_id = k.arc_id OFFSET 0) AS l
+               ON true
+        LEFT JOIN LATERAL (SELECT g.id, g.gravity_score, g.created_at FROM @extschema@.gravity_map AS g WHERE g.id = l.memory_id OFFSET 0) AS m
+               ON true
+        GROUP BY k.arc_id
+    ) AS t
+    WHERE a.id = t.arc_id
+      AND (a.memory_count, a.gravity_center, a.peak_gravity, a.first_memory_at, a.last_memory_at) IS DISTINCT FROM
+          (t.memory_count, COALESCE(t.gravity_center, a.gravity_center), t.peak_gravity, t.first_memory_at, t.last_memory_at);
+
+    DELETE FROM @extschema@.memory_arcs AS a
+    WHERE a.id = ANY (p_arc_ids)
+      AND a.memory_count = 0
+      AND a.arc_name = a.emotion_type || ' arc (auto-created)';
+END
+$_gravity_memory_recount_arcs$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_recount_arcs(uuid[]) IS
+    'Recomputes the totals of arcs from their members; an automatic arc that has none left is deleted.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_recount_arcs(uuid[]) FROM PUBLIC;
+
+-- sql/arcs/_gravity_memory_unsettled_arcs.sql
+
+-- _gravity_memory_unsettled_arcs(): this transaction's note of arcs whose totals wait, as JSON.
+--
+-- {"writes": totals written so far, "at_once": true once totals may not wait, "waiting": {arc: {"changes": n, "members": n}}}. It stands
+-- in the transaction-local parameter gravity_memory.arc_totals, which anyone can overwrite: it only ever decides when an arc is
+-- recounted, never what is written, and what it loses is recounted at the commit. An unreadable note is an empty one.
+CREATE FUNCTION @extschema@._gravity_memory_unsettled_arcs()
+RETURNS jsonb
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_unsettled_arcs$
+DECLARE
+    v_note CONSTANT text := current_setting('gravity_memory.arc_totals', true);
+BEGIN
+    IF COALESCE(v_note, '') = '' THEN
+        RETURN '{}'::jsonb;
+    END IF;
+    RETURN v_note::jsonb;
+EXCEPTION WHEN data_exception THEN
+    RETURN '{}'::jsonb;
+END
+$_gravity_memory_unsettled_arcs$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_unsettled_arcs() IS
+    'This transaction''s note of arcs whose totals wait.';
+
+-- sql/arcs/_gravity_memory_settle_arc_totals.sql
+
+-- _gravity_memory_settle_arc_totals(): recounts the arcs whose totals have waited long enough.
+--
+-- Why totals may wait at all: every UPDATE of an arc leaves a dead version that the same transaction cannot get rid of, and each
+-- further UPDATE walks past all of them. 10,000 single inserts in one transaction took 21 s that way. So totals are written at
+-- once for the first 100 writes of a transaction, and for arcs of fewer than 100 members; else an arc waits until its changes reach
+-- a tenth of its members, or for the commit, or SET CONSTRAINTS ALL IMMEDIATE. When more than 100 arcs wait, the one with the most
+-- changes is recounted, so that the note stays short.
+CREATE FUNCTION @extschema@._gravity_memory_settle_arc_totals()
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_settle_arc_totals$
+DECLARE
+    v_state jsonb := @extschema@._gravity_memory_unsettled_arcs();
+    v_waiting CONSTANT jsonb := COALESCE(v_state -> 'waiting', '{}');
+    v_writes CONSTANT bigint := COALESCE((v_state ->> 'writes')::bigint, 0);
+    v_due uuid[];
+BEGIN
+    IF v_waiting = '{}' THEN
+        RETURN;
+    END IF;
+    SELECT array_agg(w.arc_id) INTO v_due
+    FROM (
+        SELECT e.key::uuid AS arc_id, (e.value ->> 'changes')::bigint AS changes, (e.value ->> 'members')::bigint AS members,
+               row_number() OVER (ORDER BY (e.value ->> 'changes')::bigint DESC) AS place, count(*) OVER () AS arcs
+        FROM jsonb_each(v_waiting) AS e
+    ) AS w
+    WHERE v_writes < 100
+       OR COALESCE((v_state ->> 'at_once')::boolean, false)
+       OR w.members < 100
+       OR w.changes >= 0.1 * w.members
+       OR (w.arcs > 100 AND w.place = 1);
+    IF v_due IS NULL THEN
+        RETURN;
+    END IF;
+
+    PERFORM @extschema@._gravity_memory_recount_arcs(v_due);
+    -- Read again: the recount may have deleted an arc, whose links then reported their change.
+    v_state := @extschema@._gravity_memory_unsettled_arcs();
+    PERFORM set_config('gravity_memory.arc_totals', (v_state || jsonb_build_object(
+        'writes', v_writes + cardinality(v_due), 'waiting', COALESCE(v_state -> 'waiting', '{}') - v_due::text[]))::text, true);
+END
+$_gravity_memory_settle_arc_totals$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_settle_arc_totals() IS
+    'Recounts the arcs whose totals are due in this transaction.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_settle_arc_totals() FROM PUBLIC;
+
+-- sql/arcs/_gravity_memory_unsettle_arcs.sql
+
+-- _gravity_memory_unsettle_arcs(p_arc_ids): notes that arcs' members changed, for _gravity_memory_settle_arc_totals().
+--
+-- An arc named twice counts two changes. The row that is inserted into memory_arc_locks and deleted at once leaves an event behind: the
+-- deferred trigger trigger_arc_totals_at_commit recounts the arc when the transaction commits, whatever becomes of the note.
+CREATE FUNCTION @extschema@._gravity_memory_unsettle_arcs(p_arc_ids uuid[])
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_unsettle_arcs$
+DECLARE
+    v_state jsonb := @extschema@._gravity_memory_unsettled_arcs();
+    v_waiting CONSTANT jsonb := COALESCE(v_state -> 'waiting', '{}');
+    v_changed jsonb;
+    v_fresh text[];
+BEGIN
+    -- The note is written once for all arcs: adding them one by one would copy it for each.
+    SELECT jsonb_object_agg(c.id, jsonb_build_object(
+               'changes', COALESCE((v_waiting -> c.id ->> 'changes')::bigint, 0) + c.changes,
+               'members', COALESCE((v_waiting -> c.id ->> 'members')::bigint,
+                                   (SELECT a.memory_count FROM @extschema@.memory_arcs AS a WHERE a.id = c.id::uuid), 0))),
+           array_agg(c.id ORDER BY c.id) FILTER (WHERE NOT v_waiting ? c.id)
+    INTO v_changed, v_fresh
+    FROM (SELECT u.arc_id::text AS id, count(*) AS changes FROM unnest(p_arc_ids) AS u (arc_id) GROUP BY u.arc_id) AS c;
+    IF v_changed IS NULL THEN
+        RETURN;
+    END IF;
+    INSERT INTO @extschema@.memory_arc_locks (user_id, emotion_type)
+    SELECT f.id, '' FROM unnest(v_fresh) AS f (id)
+    ON CONFLICT DO NOTHING;
+    DELETE FROM @extschema@.memory_arc_locks AS l WHERE l.user_id = ANY (v_fresh) AND l.emotion_type = '';
+    -- Read again: under SET CONSTRAINTS IMMEDIATE the trigger has run.
+    v_state := @extschema@._gravity_memory_unsettled_arcs();
+    PERFORM set_config('gravity_memory.arc_totals', (v_state || jsonb_build_object('waiting', v_waiting || v_changed))::text, true);
+END
+$_gravity_memory_unsettle_arcs$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_unsettle_arcs(uuid[]) IS
+    'Notes, for this transaction, that the members of arcs changed.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_unsettle_arcs(uuid[]) FROM PUBLIC;
+
+-- sql/arcs/_gravity_memory_keep_arc_totals.sql
+
+-- _gravity_memory_keep_arc_totals(): trigger function, AFTER INSERT, UPDATE, DELETE and TRUNCATE on memory_arc_associations, per statement.
+--
+-- Whoever links or unlinks a memory, the application included, the arc's totals follow. New members of an open arc are added to
+-- its running mean, so that the cost of a link does not grow with the arc; all else is recounted, and so is an arc made by hand
+-- that was never counted before.
+-- SECURITY DEFINER, because a writer who may only insert memories links them through trigger_arc_building(), and because deleting a
+-- memory cascades here. It writes nothing but totals computed from the tables.
+-- A fault is a WARNING: the link, or the deletion of a memory, stands.
+CREATE FUNCTION @extschema@._gravity_memory_keep_arc_totals()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $_gravity_memory_keep_arc_totals$
+DECLARE
+    v_arc record;
+    v_state jsonb;
+    v_writes bigint;
+    v_left uuid[] := '{}'::uuid[];
+BEGIN
+    IF NOT @extschema@._gravity_memory_may_write_arcs() THEN
+        RETURN NULL;
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        FOR v_arc IN
+            SELECT n.arc_id, count(*)::integer AS members, count(m.gravity_score) AS weighed, sum(m.gravity_score) AS gravity,
+                   max(m.gravity_score) AS peak, min(m.created_at) AS first_at, max(m.created_at) AS last_at
+            FROM new_rows AS n
+            -- OFFSET 0 keeps this a lookup by id: to statistics gathered during a long load the table is empty, and a join reads it all.
+            CROSS JOIN LATERAL (SELECT g.gravity_score, g.created_at FROM @extschema@.gravity_map AS g WHERE g.id = n.memory_id OFFSET 0)
+                AS m
+            GROUP BY n.arc_id
+            ORDER BY n.arc_id
+        LOOP
+            v_state := @extschema@._gravity_memory_unsettled_arcs();
+            v_writes := COALESCE((v_state ->> 'writes')::bigint, 0);
+            -- An arc that waits for its recount must not be added to: its count is already behind.
+            -- After 100 writes, only small arcs, and those that this transaction has not written yet, are written at once.
+            UPDATE @extschema@.memory_arcs AS a
+            SET gravity_center = (CASE WHEN a.memory_count > 0 THEN a.gravity_center * a.memory_count ELSE 0 END + v_arc.gravity)
+                                 / (COALESCE(a.memory_count, 0) + v_arc.members),
+                memory_count = COALESCE(a.memory_count, 0) + v_arc.members,
+                peak_gravity = GREATEST(a.peak_gravity, v_arc.peak),
+                first_memory_at = LEAST(a.first_memory_at, v_arc.first_at),
+                last_memory_at = GREATEST(a.last_memory_at, v_arc.last_at),
+                updated_at = now()
+            WHERE a.id = v_arc.arc_id
+              -- IS TRUE keeps the planner to the primary key: without statistics it reads all of a partial index instead.
+              AND (a.arc_name = a.emotion_type || ' arc (auto-created)' OR (a.memory_count > 0 AND a.first_memory_at IS NOT NULL))
+                  IS TRUE
+              AND (a.memory_count = 0 OR a.gravity_center IS NOT NULL)
+              AND (a.evolution_stage IN ('forming', 'active')) IS TRUE
+              AND v_arc.weighed = v_arc.members AND v_arc.gravity < 'Infinity'
+              AND NOT COALESCE(v_state -> 'waiting' ? a.id::text, false)
+              AND (v_writes < 100 OR a.updated_at <> now() OR a.memory_count < 100);
+            IF FOUND THEN
+                PERFORM set_config('gravity_memory.arc_totals',
+                                   (v_state || jsonb_build_object('writes', v_writes + 1))::text, true);
+            ELSE
+                v_left := v_left || array_fill(v_arc.arc_id, ARRAY[v_arc.members]);
+            END IF;
+        END LOOP;
+        PERFORM @extschema@._gravity_memory_unsettle_arcs(v_left);
+    ELSIF TG_OP = 'TRUNCATE' THEN
+        PERFORM @extschema@._gravity_memory_recount_arcs(ARRAY(SELECT a.id FROM @extschema@.memory_arcs AS a WHERE a.memory_count > 0));
+    ELSIF TG_OP = 'DELETE' THEN
+        PERFORM @extschema@._gravity_memory_unsettle_arcs(ARRAY(SELECT o.arc_id FROM old_rows AS o));
+    ELSE
+        PERFORM @extschema@._gravity_memory_unsettle_arcs(ARRAY(
+            SELECT c.arc_id
+            FROM ((SELECT o.memory_id, o.arc_id FROM old_rows AS o EXCEPT SELECT n.memory_id, n.arc_id FROM new_rows AS n)
+                  UNION ALL
+                  (SELECT n.memory_id, n.arc_id FROM new_rows AS n EXCEPT SELECT o.memory_id, o.arc_id FROM old_rows AS o)) AS c));
+    END IF;
+
+    -- Inside another trigger or a cascade there is more to come; whoever is outermost settles, at the latest the commit.
+    IF pg_trigger_depth() = 1 THEN
+        PERFORM @extschema@._gravity_memory_settle_arc_totals();
+    END IF;
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'gravity_memory: the totals of an arc were not updated: %', SQLERRM
+        USING ERRCODE = SQLSTATE, HINT = 'Run SELECT gravity_memory_rebuild_arcs(user_id) for the user.';
+    RETURN NULL;
+END
+$_gravity_memory_keep_arc_totals$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_keep_arc_totals() IS
+    'Trigger function: keeps an arc''s running mean, count, peak and times as its members come and go.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_keep_arc_totals() FROM PUBLIC;
+
+-- sql/arcs/_gravity_memory_settle_at_commit.sql
+
+-- _gravity_memory_settle_at_commit(): deferred constraint trigger function on memory_arc_locks, per row that names an arc.
+--
+-- Recounts an arc whose totals may still wait when the transaction commits (see _gravity_memory_unsettle_arcs). The event stands on this
+-- private table, so that it is in nobody's way: PostgreSQL refuses TRUNCATE and ALTER TABLE on a table with pending events. A call
+-- before the commit means that constraints are immediate (SET CONSTRAINTS): from then on totals never wait.
+-- SECURITY DEFINER for the reason given at _gravity_memory_keep_arc_totals.
+CREATE FUNCTION @extschema@._gravity_memory_settle_at_commit()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $_gravity_memory_settle_at_commit$
+DECLARE
+    v_state jsonb;
+BEGIN
+    IF NOT @extschema@._gravity_memory_may_write_arcs() THEN
+        RETURN NULL;
+    END IF;
+    PERFORM @extschema@._gravity_memory_recount_arcs(ARRAY[NEW.user_id::uuid]);
+    v_state := @extschema@._gravity_memory_unsettled_arcs();
+    PERFORM set_config('gravity_memory.arc_totals', (v_state || jsonb_build_object(
+        'at_once', true, 'waiting', COALESCE(v_state -> 'waiting', '{}') - NEW.user_id))::text, true);
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'gravity_memory: the totals of an arc were not updated: %', SQLERRM
+        USING ERRCODE = SQLSTATE, HINT = 'Run SELECT gravity_memory_rebuild_arcs(user_id) for the user.';
+    RETURN NULL;
+END
+$_gravity_memory_settle_at_commit$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_settle_at_commit() IS
+    'Trigger function: recounts an arc whose totals may still wait when the transaction commits.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_settle_at_commit() FROM PUBLIC;
+
+-- sql/arcs/_gravity_memory_clustered_near.sql
+
+-- _gravity_memory_clustered_near(p_user_id, p_emotion_type, p_memory_ids, p_created_ats): which memories stand in a cluster?
+--
+-- Of the memories of one user and emotion with gravity at or over arc_gravity_threshold, a memory is clustered when it is one of
+-- arc_min_memories whose created_at lie less than arc_window apart (spec: 3 within 24 hours). That depends on nothing but the memories,
+-- not on the order in which they came, so that arcs can be rebuilt from them.
+-- The arrays name the places in time where something changed. With k = arc_min_memories, only memories between these places, and the
+-- k - 1 before the first and after the last, can have become clustered or ceased to be; so only those are looked at,
+-- and one more insert costs the same however many memories there are. NULL arrays look at all memories of the user and emotion.
+-- Returns the memories looked at, each with whether it is clustered.
+--
+-- Sorting is switched off for the planner, because only idx_gravity_map_arc_cluster gives neighbours in order, and without
+-- statistics it takes another index and sorts all memories of the user for every insert.
+CREATE FUNCTION @extschema@._gravity_memory_clustered_near(
+    p_user_id text, p_emotion_type text, p_memory_ids uuid[], p_created_ats timestamptz[])
+RETURNS TABLE (memory_id uuid, is_clustered boolean)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET enable_sort = off
+SET enable_incremental_sort = off
+AS $_gravity_memory_clustered_near$
+DECLARE
+    v_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
+    v_threshold CONSTANT double precision := (v_settings ->> 'arc_gravity_threshold')::double precision;
+    v_window CONSTANT interval := (v_settings ->> 'arc_window')::interval;
+    v_reach CONSTANT integer := (v_settings ->> 'arc_min_memories')::integer - 1;
+    v_first record;
+    v_last record;
+    v_ids uuid[];
+    v_times timestamptz[];
+    v_near boolean[];
+BEGIN
+    IF p_memory_ids IS NOT NULL AND v_threshold >= 0.8 THEN
+        SELECT p.id, p.created_at INTO v_first
+        FROM unnest(p_memory_ids, p_created_ats) AS p (id, created_at) ORDER BY p.created_at, p.id LIMIT 1;
+        SELECT p.id, p.created_at INTO v_last
+        FROM unnest(p_memory_ids, p_created_ats) AS p (id, created_at) ORDER BY p.created_at DESC, p.id DESC LIMIT 1;
+
+        -- The constant 0.8 repeats the predicate of idx_gravity_map_arc_cluster; the planner cannot prove it from a variable.
+        SELECT array_agg(c.id), array_agg(c.created_at), array_agg(c.near)
+        INTO v_ids, v_times, v_near
+        FROM (
+            SELECT b.id, b.created_at, row_number() OVER (ORDER BY b.created_at DESC, b.id DESC) <= v_reach AS near
+            FROM (
+                SELECT m.id, m.created_at
+                FROM @extschema@.gravity_map AS m
+                WHERE m.user_id = p_user_id AND m.emotion_type = p_emotion_type
+                  AND m.gravity_score >= 0.8 AND m.gravity_score >= v_threshold AND m.gravity_score < 'Infinity'
+                  AND (m.created_at, m.id) < (v_first.created_at, v_first.id)
+                ORDER BY m.created_at DESC, m.id DESC
+                LIMIT 2 * v_reach
+            ) AS b
+            UNION ALL
+            SELECT w.id, w.created_at, true
+            FROM (
+                SELECT m.id, m.created_at
+                FROM @extschema@.gravity_map AS m
+                WHERE m.user_id = p_user_id AND m.emotion_type = p_emotion_type
+                  AND m.gravity_score >= 0.8 AND m.gravity_score >= v_threshold AND m.gravity_score < 'Infinity'
+                  AND (m.created_at, m.id) >= (v_first.created_at, v_first.id)
+                  AND (m.created_at, m.id) <= (v_last.created_at, v_last.id)
+                ORDER BY m.created_at, m.id
+            ) AS w
+            UNION ALL
+            SELECT a.id, a.created_at, row_number() OVER (ORDER BY a.created_at, a.id) <= v_reach
+            FROM (
+                SELECT m.id, m.created_at
+                FROM @extschema@.gravity_map AS m
+                WHERE m.user_id = p_user_id AND m.emotion_type = p_emotion_type
+                  AND m.gravity_score >= 0.8 AND m.gravity_score >= v_threshold AND m.gravity_score < 'Infinity'
+                  AND (m.created_at, m.id) > (v_last.created_at, v_last.id)
+                ORDER BY m.created_at, m.id
+                LIMIT 2 * v_reach
+            ) AS a
+        ) AS c;
+    ELSE
+        -- All memories of the user and emotion: asked for, or because a lower threshold has no index that gives them in order.
+        SELECT array_agg(m.id), array_agg(m.created_at), array_agg(true)
+        INTO v_ids, v_times, v_near
+        FROM @extschema@.gravity_map AS m
+        WHERE m.user_id = p_user_id AND m.emotion_type = p_emotion_type
+          AND m.gravity_score >= v_threshold AND m.gravity_score < 'Infinity';
+    END IF;
+
+    RETURN QUERY
+    SELECT r.id, r.is_clustered
+    FROM (
+        SELECT s.id, s.near,
+               bool_or(s.starts_cluster) OVER (ORDER BY s.created_at, s.id ROWS BETWEEN v_reach PRECEDING AND CURRENT ROW)
+                   AS is_clustered
+        FROM (
+            -- Infinite times are close to nothing. The difference, unlike a sum, depends on no time zone and cannot overflow.
+            SELECT t.id, t.created_at, t.near,
+                   CASE WHEN isfinite(t.created_at) AND isfinite(t.completed_at)
+                        THEN t.completed_at - t.created_at < v_window ELSE false END AS starts_cluster
+            FROM (
+                SELECT u.id, u.created_at, u.near, lead(u.created_at, v_reach) OVER (ORDER BY u.created_at, u.id) AS completed_at
+                FROM unnest(v_ids, v_times, v_near) AS u (id, created_at, near)
+            ) AS t
+        ) AS s
+    ) AS r
+    WHERE r.near;
+END
+$_gravity_memory_clustered_near$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_clustered_near(text, text, uuid[], timestamptz[]) IS
+    'Whether the memories of a user and emotion near given places in time stand in a cluster.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_clustered_near(text, text, uuid[], timestamptz[]) FROM PUBLIC;
+
+-- sql/arcs/_gravity_memory_link_memories.sql
+
+-- _gravity_memory_link_memories(p_user_id, p_emotion_type, p_memory_ids, p_arc_id): links memories to an arc of their emotion.
+--
+-- p_arc_id is the open arc that they join; NULL makes a new automatic one, if any memory needs it. Memories that an arc of this user
+-- and emotion holds already, open or closed, automatic or made by hand, stay where they are. A memory that another transaction
+-- holds locked is waited for half a second and then passed over: a transaction that deletes it may be waiting for our locks.
+CREATE FUNCTION @extschema@._gravity_memory_link_memories(p_user_id text, p_emotion_type text, p_memory_ids uuid[], p_arc_id uuid)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_link_memories$
+DECLARE
+    v_memory_ids uuid[];
+    v_free uuid[];
+    v_gravity double precision;
+    v_arc_id uuid;
+    v_fusion_strength CONSTANT double precision :=
+        (@extschema@._gravity_memory_effective_settings() ->> 'arc_fusion_strength')::double precision;
+BEGIN
+    -- Links are looked up by memory, never by arc, which may have many; OFFSET 0 keeps them from being joined, because to statistics
+    -- gathered during a long load the tables are empty, and a join reads all of them. For links to p_arc_id the arc itself is not
+    -- read: in a long transaction it has many dead versions.
+    v_memory_ids := ARRAY(
+        SELECT g.id
+        FROM @extschema@.gravity_map AS g
+        WHERE g.id = ANY (p_memory_ids) AND NOT EXISTS (
+            SELECT
+            FROM @extschema@.memory_arc_associations AS l
+            WHERE l.memory_id = g.id
+              AND (l.arc_id = p_arc_id
+                   OR EXISTS (SELECT
+                              FROM @extschema@.memory_arcs AS a
+                              WHERE a.id = l.arc_id
+                                AND a.user_id = p_user_id
+                                AND (a.emotion_type = p_emotion_type
+                                     OR (COALESCE(a.emotion_type, '') = ''
+                                         AND @extschema@._gravity_memory_names_emotion(a.arc_name, p_emotion_type)))))
+            OFFSET 0));
+    IF v_memory_ids = '{}' THEN
+        RETURN;
+    END IF;
+
+    -- Looking again instead of waiting for the lock: a transaction that deletes a memory may be waiting for our cluster's lock, and would
+    -- be the one to fall in the deadlock.
+    FOR v_attempt IN 1..50 LOOP
+        v_free := ARRAY(SELECT g.id FROM @extschema@.gravity_map AS g WHERE g.id = ANY (v_memory_ids) FOR KEY SHARE SKIP LOCKED);
+        EXIT WHEN cardinality(v_free) = (SELECT count(*) FROM @extschema@.gravity_map AS g WHERE g.id = ANY (v_memory_ids));
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+    IF v_free = '{}' THEN
+        RETURN;
+    END IF;
+    v_gravity := (SELECT avg(g.gravity_score) FROM @extschema@.gravity_map AS g WHERE g.id = ANY (v_free));
+
+    v_arc_id := COALESCE(p_arc_id, @extschema@._gravity_memory_open_automatic_arc(p_user_id, p_emotion_type, v_gravity));
+    INSERT INTO @extschema@.memory_arc_associations (memory_id, arc_id, user_id, fusion_strength, created_at)
+    SELECT u.id, v_arc_id, p_user_id, v_fusion_strength, now()
+    FROM unnest(v_free) AS u (id)
+    ON CONFLICT DO NOTHING;
+END
+$_gravity_memory_link_memories$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_link_memories(text, text, uuid[], uuid) IS
+    'Links memories to the open arc of their emotion, or a new one, unless an arc of that emotion holds them already.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_link_memories(text, text, uuid[], uuid) FROM PUBLIC;
+
+-- sql/arcs/_gravity_memory_examine_cluster.sql
+
+-- _gravity_memory_examine_cluster(p_user_id, p_emotion_type, p_memory_ids, p_created_ats): brings arcs in line with the memories.
+--
+-- Near the given places in time (or everywhere, when the arrays are NULL) clustered memories are linked, and memories that are not
+-- clustered any more leave the open automatic arc. A closed arc (mature, dormant) is history: it keeps its members while they
+-- live. Arcs made by hand are joined and never left.
+CREATE FUNCTION @extschema@._gravity_memory_examine_cluster(
+    p_user_id text, p_emotion_type text, p_memory_ids uuid[], p_created_ats timestamptz[])
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_examine_cluster$
+DECLARE
+    v_clustered uuid[];
+    v_unclustered uuid[];
+    v_arc record;
+    v_joinable_arc_id uuid;
+    v_automatic_arc_id uuid;
+    v_leaving uuid[];
+BEGIN
+    PERFORM @extschema@._gravity_memory_lock_cluster(p_user_id, p_emotion_type);
+
+    SELECT array_agg(c.memory_id) FILTER (WHERE c.is_clustered), array_agg(c.memory_id) FILTER (WHERE NOT c.is_clustered)
+    INTO v_clustered, v_unclustered
+    FROM @extschema@._gravity_memory_clustered_near(p_user_id, p_emotion_type, p_memory_ids, p_created_ats) AS c;
+
+    -- The newest open arc that fits takes new members (spec), be it automatic or made by hand. The lock keeps
+    -- gravity_memory_evolve_arcs() from closing an arc before we commit.
+    FOR v_arc IN
+        SELECT a.id, COALESCE(a.arc_name = a.emotion_type || ' arc (auto-created)', false) AS is_automatic
+        FROM @extschema@.memory_arcs AS a
+        WHERE a.user_id = p_user_id
+          AND a.evolution_stage IN ('forming', 'active')
+          AND (a.emotion_type = p_emotion_type
+               OR (COALESCE(a.emotion_type, '') = '' AND @extschema@._gravity_memory_names_emotion(a.arc_name, p_emotion_type)))
+        ORDER BY a.created_at DESC, a.id DESC
+        FOR NO KEY UPDATE
+    LOOP
+        v_joinable_arc_id := COALESCE(v_joinable_arc_id, v_arc.id);
+        IF v_arc.is_automatic THEN
+            v_automatic_arc_id := v_arc.id;
+        END IF;
+    END LOOP;
+
+    IF v_automatic_arc_id IS NOT NULL THEN
+        v_leaving := ARRAY(
+            SELECT c.id
+            FROM (SELECT unnest(p_memory_ids || v_unclustered) AS id
+                  UNION ALL
+                  SELECT l.memory_id FROM @extschema@.memory_arc_associations AS l
+                  WHERE p_memory_ids IS NULL AND l.arc_id = v_automatic_arc_id) AS c
+            EXCEPT
+            SELECT unnest(v_clustered));
+        IF v_leaving <> '{}' THEN
+            -- A link that another transaction is removing is left to it: that transaction may be waiting for our locks.
+            -- IS TRUE keeps the planner from looking the links up by arc, which may have many.
+            DELETE FROM @extschema@.memory_arc_associations AS l
+            WHERE l.ctid = ANY (ARRAY(
+                SELECT k.ctid
+                FROM @extschema@.memory_arc_associations AS k
+                WHERE k.memory_id = ANY (v_leaving) AND (k.arc_id = v_automatic_arc_id) IS TRUE
+                FOR UPDATE SKIP LOCKED));
+        END IF;
+    END IF;
+
+    IF v_clustered IS NOT NULL THEN
+        PERFORM @extschema@._gravity_memory_link_memories(p_user_id, p_emotion_type, v_clustered, v_joinable_arc_id);
+    END IF;
+END
+$_gravity_memory_examine_cluster$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_examine_cluster(text, text, uuid[], timestamptz[]) IS
+    'Links clustered memories of a user and emotion to their arc and unlinks those that are not clustered any more.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_examine_cluster(text, text, uuid[], timestamptz[]) FROM PUBLIC;
+
+-- sql/arcs/trigger_arc_building.sql
+
+-- trigger_arc_building(): trigger function, AFTER INSERT, UPDATE and DELETE on gravity_map, once per statement.
+--
+-- Rules (spec): memories of one user and emotion with gravity at or over arc_gravity_threshold, arc_min_memories of them within
+-- arc_window, are linked to the open arc of that emotion, or to a new arc '<emotion> arc (auto-created)'. A NULL or NaN gravity and a
+-- NULL or empty emotion build nothing. Beyond the spec: the members that stood there before the cluster was complete
+-- are linked too, and an UPDATE or DELETE is followed, so that arcs are always what the memories say.
+-- Clusters are handled in one order (user, emotion), so that two statements cannot wait for each other; and with plain statements per
+-- cluster, because distributed engines refuse to join a transition table with a table.
+-- SECURITY DEFINER, because a writer may hold no more than SELECT and INSERT on gravity_map; only the rows that the writer's own
+-- privileges and policies let it write get here. A fault is a WARNING: the memories stay as they were written.
+CREATE FUNCTION @extschema@.trigger_arc_building()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $trigger_arc_building$
+DECLARE
+    v_threshold double precision;
+    v_cluster record;
+    v_changed uuid[];
+BEGIN
+    IF NOT @extschema@._gravity_memory_may_write_arcs() THEN
+        RETURN NULL;
+    END IF;
+    -- Not in DECLARE: what fails there is not caught below, and the insert would fail with it.
+    v_threshold := (@extschema@._gravity_memory_effective_settings() ->> 'arc_gravity_threshold')::double precision;
+
+    IF TG_OP = 'INSERT' THEN
+        FOR v_cluster IN
+            SELECT n.user_id, n.emotion_type, array_agg(n.id) AS memory_ids, array_agg(n.created_at) AS created_ats
+            FROM new_rows AS n
+            WHERE n.gravity_score >= v_threshold AND n.gravity_score < 'Infinity' AND n.emotion_type <> ''
+              AND n.user_id IS NOT NULL AND n.created_at IS NOT NULL
+            GROUP BY n.user_id, n.emotion_type
+            ORDER BY n.user_id, n.emotion_type
+        LOOP
+            PERFORM @extschema@._gravity_memory_examine_cluster(
+                v_cluster.user_id, v_cluster.emotion_type, v_cluster.memory_ids, v_cluster.created_ats);
+        END LOOP;
+    ELSIF TG_OP = 'DELETE' THEN
+        FOR v_cluster IN
+            SELECT o.user_id, o.emotion_type, array_agg(o.id) AS memory_ids, array_agg(o.created_at) AS created_ats
+            FROM old_rows AS o
+            WHERE o.gravity_score >= v_threshold AND o.gravity_score < 'Infinity' AND o.emotion_type <> ''
+              AND o.user_id IS NOT NULL AND o.created_at IS NOT NULL
+            GROUP BY o.user_id, o.emotion_type
+            ORDER BY o.user_id, o.emotion_type
+        LOOP
+            PERFORM @extschema@._gravity_memory_examine_cluster(
+                v_cluster.user_id, v_cluster.emotion_type, v_cluster.memory_ids, v_cluster.created_ats);
+        END LOOP;
+    ELSE
+        -- A changed gravity makes the cluster take its turn, too, even where membership stays: an insert beside it adds to the
+        -- running mean. Set differences instead of a join on id: the plan is cached, and a nested loop over two large
+        -- transition tables would be quadratic.
+        FOR v_cluster IN
+            WITH old_state AS (
+                SELECT o.user_id, o.emotion_type, o.id, o.created_at, o.gravity_score
+                FROM old_rows AS o
+                WHERE o.gravity_score >= v_threshold AND o.gravity_score < 'Infinity' AND o.emotion_type <> ''
+                  AND o.user_id IS NOT NULL AND o.created_at IS NOT NULL
+            ), new_state AS (
+                SELECT n.user_id, n.emotion_type, n.id, n.created_at, n.gravity_score
+                FROM new_rows AS n
+                WHERE n.gravity_score >= v_threshold AND n.gravity_score < 'Infinity' AND n.emotion_type <> ''
+                  AND n.user_id IS NOT NULL AND n.created_at IS NOT NULL
+            )
+            SELECT c.user_id, c.emotion_type, array_agg(c.id) AS memory_ids, array_agg(c.created_at) AS created_ats
+            FROM ((TABLE old_state EXCEPT TABLE new_state) UNION ALL (TABLE new_state EXCEPT TABLE old_state)) AS c
+            GROUP BY c.user_id, c.emotion_type
+            ORDER BY c.user_id, c.emotion_type
+        LOOP
+            PERFORM @extschema@._gravity_memory_examine_cluster(
+                v_cluster.user_id, v_cluster.emotion_type, v_cluster.memory_ids, v_cluster.created_ats);
+        END LOOP;
+        -- After the clusters are locked, because an insert locks the cluster first and the arc second.
+        v_changed := ARRAY(
+            SELECT c.id
+            FROM (SELECT n.id, n.gravity_score, n.created_at FROM new_rows AS n
+                  EXCEPT
+                  SELECT o.id, o.gravity_score, o.created_at FROM old_rows AS o) AS c);
+        IF v_changed <> '{}' THEN
+            PERFORM @extschema@._gravity_memory_recount_arcs(ARRAY(
+                SELECT DISTINCT l.arc_id
+                FROM unnest(v_changed) AS c (id)
+                CROSS JOIN LATERAL (SELECT a.arc_id FROM @extschema@.memory_arc_associations AS a WHERE a.memory_id = c.id OFFSET 0) AS l));
+        END IF;
+    END IF;
+    PERFORM @extschema@._gravity_memory_settle_arc_totals();
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'gravity_memory: the arcs were not updated after an % on gravity_map: %', TG_OP, SQLERRM
+        USING ERRCODE = SQLSTATE,
+              HINT = 'The memories are stored. Run SELECT gravity_memory_rebuild_arcs(user_id) for the users concerned.';
+    RETURN NULL;
+END
+$trigger_arc_building$;
+
+COMMENT ON FUNCTION @extschema@.trigger_arc_building() IS
+    'Trigger function: links clustered memories of high gravity to arcs, once per statement, and follows updates and deletes.';
+REVOKE EXECUTE ON FUNCTION @extschema@.trigger_arc_building() FROM PUBLIC;
+
+-- sql/arcs/gravity_memory_evolve_arcs.sql
+
+-- gravity_memory_evolve_arcs(p_now): moves arcs to the stage that their members call for.
+--
+-- forming becomes active at arc_active_members members; active becomes mature at arc_mature_members members, or
+-- arc_mature_after after its beginning (the earlier of created_at and first_memory_at); any of them becomes dormant when its newest member is
+-- arc_dormant_after old. A forming arc that qualifies passes both steps at once. The specification names the stages and no rule:
+-- these are ours. Arcs in other stages are the application's own and stay untouched, as do arcs that a writer holds
+-- at the moment: the next run finds them. Mature and dormant arcs take no new members.
+-- p_now (default now()) is the time to judge by; replays of history give their own.
+-- Returns how many arcs changed stage. Scheduled as the job evolve-arcs; running it twice changes nothing more.
+CREATE FUNCTION @extschema@.gravity_memory_evolve_arcs(p_now timestamptz DEFAULT pg_catalog.now())
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $gravity_memory_evolve_arcs$
+DECLARE
+    v_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
+    v_active_members CONSTANT integer := (v_settings ->> 'arc_active_members')::integer;
+    v_mature_members CONSTANT integer := (v_settings ->> 'arc_mature_members')::integer;
+    v_mature_after CONSTANT interval := (v_settings ->> 'arc_mature_after')::interval;
+    v_dormant_after CONSTANT interval := (v_settings ->> 'arc_dormant_after')::interval;
+    v_now CONSTANT timestamptz := COALESCE(p_now, now());
+    v_changed bigint;
+BEGIN
+    WITH judged AS (
+        SELECT a.id, a.evolution_stage,
+               CASE
+                   WHEN COALESCE(a.last_memory_at, a.created_at) <= v_now - v_dormant_after THEN 'dormant'
+                   WHEN a.evolution_stage = 'mature' THEN 'mature'
+                   WHEN a.evolution_stage = 'forming' AND COALESCE(a.memory_count, 0) < v_active_members THEN 'forming'
+                   WHEN COALESCE(a.memory_count, 0) >= v_mature_members
+                        OR LEAST(a.created_at, a.first_memory_at) <= v_now - v_mature_after THEN 'mature'
+                   ELSE 'active'
+               END AS next_stage
+        FROM @extschema@.memory_arcs AS a
+        WHERE a.evolution_stage IN ('forming', 'active', 'mature')
+    ), moving AS (
+        SELECT a.id, j.next_stage
+        FROM @extschema@.memory_arcs AS a
+        JOIN judged AS j ON j.id = a.id
+        WHERE j.next_stage <> j.evolution_stage
+        FOR NO KEY UPDATE OF a SKIP LOCKED
+    )
+    UPDATE @extschema@.memory_arcs AS a
+    SET evolution_stage = m.next_stage, updated_at = now()
+    FROM moving AS m
+    WHERE a.id = m.id;
+    GET DIAGNOSTICS v_changed = ROW_COUNT;
+    RETURN v_changed;
+END
+$gravity_memory_evolve_arcs$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_evolve_arcs(timestamptz) IS
+    'Moves arcs from forming to active, mature and dormant by their members and age; returns how many changed stage.';
+REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_evolve_arcs(timestamptz) FROM PUBLIC;
+
+-- sql/arcs/gravity_memory_rebuild_arcs.sql
+
+-- gravity_memory_rebuild_arcs(p_user_id): recomputes a user's automatic arcs from the memories.
+--
+-- The result equals what the triggers built: every clustered memory in the open arc of its emotion, unless a closed arc or an
+-- arc made by hand holds it already; nothing else in that arc; all totals counted anew. Closed arcs keep their members, because
+-- which run of gravity_memory_evolve_arcs() closed them when is not written in the memories. Arcs made by hand are not
+-- recounted. For use after a load with triggers disabled, after a changed setting, and after a WARNING from trigger_arc_building().
+-- Returns how many automatic arcs the user has then. Errors: 22004 when p_user_id is NULL. Unknown users have no arcs: 0.
+CREATE FUNCTION @extschema@.gravity_memory_rebuild_arcs(p_user_id text)
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $gravity_memory_rebuild_arcs$
+DECLARE
+    v_emotion_type text;
+    v_automatic CONSTANT text := ' arc (auto-created)';
+BEGIN
+    IF p_user_id IS NULL THEN
+        RAISE EXCEPTION 'gravity_memory_rebuild_arcs() needs a user'
+            USING ERRCODE = 'null_value_not_allowed',
+                  HINT = 'For all users: SELECT @extschema@.gravity_memory_rebuild_arcs(user_id) '
+                         'FROM (SELECT DISTINCT user_id FROM @extschema@.gravity_map) AS u.';
+    END IF;
+    FOR v_emotion_type IN
+        SELECT m.emotion_type FROM @extschema@.gravity_map AS m WHERE m.user_id = p_user_id AND m.emotion_type <> ''
+        UNION
+        SELECT a.emotion_type FROM @extschema@.memory_arcs AS a
+        WHERE a.user_id = p_user_id AND a.arc_name = a.emotion_type || v_automatic
+        ORDER BY 1
+    LOOP
+        PERFORM @extschema@._gravity_memory_examine_cluster(p_user_id, v_emotion_type, NULL, NULL);
+    END LOOP;
+    PERFORM @extschema@._gravity_memory_recount_arcs(ARRAY(
+        SELECT a.id FROM @extschema@.memory_arcs AS a
+        WHERE a.user_id = p_user_id AND a.arc_name = a.emotion_type || v_automatic));
+    RETURN (SELECT count(*) FROM @extschema@.memory_arcs AS a
+            WHERE a.user_id = p_user_id AND a.arc_name = a.emotion_type || v_automatic);
+END
+$gravity_memory_rebuild_arcs$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_rebuild_arcs(text) IS
+    'Recomputes a user''s automatic arcs from the memories and returns how many there are.';
+REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_rebuild_arcs(text) FROM PUBLIC;
+
+-- sql/notifications/_gravity_memory_may_notify.sql
+
+-- _gravity_memory_may_notify(p_settings, p_channel): whether notifications are wanted, and safe, now.
+--
+-- False when the setting notify is off. False, with a WARNING, when more than notify_queue_limit of the notification queue is in use:
+-- some listener has stopped reading, and at 100% every commit that announces something would fail.
+CREATE FUNCTION @extschema@._gravity_memory_may_notify(p_settings jsonb, p_channel text)
+RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_may_notify$
+BEGIN
+    IF p_settings ->> 'notify' = 'off' THEN
+        RETURN false;
+    END IF;
+    IF pg_notification_queue_usage() > (p_settings ->> 'notify_queue_limit')::double precision THEN
+        RAISE WARNING 'gravity_memory: % is not announced, the notification queue is % %% full', p_channel,
+            round(100 * pg_notification_queue_usage()::numeric, 4)
+            USING HINT = 'A session that issued LISTEN has stopped reading, or stays in a transaction; see pg_stat_activity.';
+        RETURN false;
+    END IF;
+    RETURN true;
+END
+$_gravity_memory_may_notify$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_may_notify(jsonb, text) IS
+    'Whether notifications are switched on and the notification queue has room.';
+
+-- sql/notifications/_gravity_memory_notify.sql
+
+-- _gravity_memory_notify(p_channel, p_payload): sends one notification that is sure to fit.
+--
+-- pg_notify() refuses payloads of 8,000 bytes and more, and with them the whole statement. A payload that is too long loses its
+-- longest texts first (they become null, because half an identifier is a wrong one) and gains "truncated": true; id goes
+-- never, user_id only when it does not fit by itself.
+CREATE FUNCTION @extschema@._gravity_memory_notify(p_channel text, p_payload json)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_notify$
+DECLARE
+    c_longest_payload CONSTANT integer := 7999;
+    v_payload text := p_payload::text;
+    v_dropped text[] := ARRAY[]::text[];
+BEGIN
+    WHILE octet_length(v_payload) > c_longest_payload LOOP
+        SELECT v_dropped || e.key INTO STRICT v_dropped
+        FROM json_each(p_payload) AS e
+        WHERE json_typeof(e.value) = 'string' AND e.key <> 'id' AND e.key <> ALL (v_dropped)
+        ORDER BY e.key = 'user_id', octet_length(e.value::text) DESC
+        LIMIT 1;
+        SELECT left(json_object_agg(e.key, CASE WHEN e.key <> ALL (v_dropped) THEN e.value END ORDER BY e.ordinality)::text, -1)
+               || ', "truncated" : true }'
+        INTO v_payload
+        FROM json_each(p_payload) WITH ORDINALITY AS e;
+    END LOOP;
+    PERFORM pg_notify(p_channel, v_payload);
+END
+$_gravity_memory_notify$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_notify(text, json) IS
+    'Sends a notification, shortened to fit the limit of pg_notify().';
+
+-- sql/notifications/notify_memory_created.sql
+
+-- notify_memory_created(): trigger function, AFTER INSERT and AFTER UPDATE on gravity_map, once per statement.
+--
+-- Announces every new memory on channel memory_created and every updated one on memory_updated, with the JSON of the specification: id,
+-- user_id, thread_id, session_id, gravity_score, emotion_type, created_at. A statement that writes more than notify_bulk_rows
+-- rows announces {"user_id", "count"} once per user. Listeners get it when the transaction commits.
+-- Silent unless the setting notify is payload; a WARNING and silence when the notification queue is fuller than notify_queue_limit, because
+-- a full queue fails every commit. Any other fault is a WARNING too: a notification never costs a memory.
+CREATE FUNCTION @extschema@.notify_memory_created()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $notify_memory_created$
+DECLARE
+    v_settings jsonb;
+    v_channel CONSTANT text := CASE TG_OP WHEN 'INSERT' THEN 'memory_created' ELSE 'memory_updated' END;
+BEGIN
+    v_settings := @extschema@._gravity_memory_effective_settings();
+    IF v_settings ->> 'notify' <> 'payload' OR NOT @extschema@._gravity_memory_may_notify(v_settings, v_channel) THEN
+        RETURN NULL;
+    END IF;
+    IF (SELECT count(*) FROM new_rows) > (v_settings ->> 'notify_bulk_rows')::bigint THEN
+        PERFORM @extschema@._gravity_memory_notify(v_channel, json_build_object('user_id', u.user_id, 'count', u.memories))
+        FROM (SELECT n.user_id, count(*) AS memories FROM new_rows AS n GROUP BY n.user_id) AS u;
+    ELSE
+        PERFORM @extschema@._gravity_memory_notify(v_channel, json_build_object(
+            'id', n.id, 'user_id', n.user_id, 'thread_id', n.thread_id, 'session_id', n.session_id,
+            'gravity_score', n.gravity_score, 'emotion_type', n.emotion_type, 'created_at', n.created_at))
+        FROM new_rows AS n;
+    END IF;
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'gravity_memory: % was not announced: %', v_channel, SQLERRM
+        USING ERRCODE = SQLSTATE, HINT = 'The memories are stored.';
+    RETURN NULL;
+END
+$notify_memory_created$;
+
+COMMENT ON FUNCTION @extschema@.notify_memory_created() IS
+    'Trigger function: announces new memories on channel memory_created and updated ones on memory_updated.';
+
+-- sql/notifications/notify_arc_created.sql
+
+-- notify_arc_created(): trigger function, AFTER INSERT on memory_arcs, once per statement.
+--
+-- Announces every new arc, automatic or made by hand, on channel arc_created: id, user_id, arc_name, gravity_center, evolution_stage,
+-- created_at. A statement that makes more than notify_bulk_rows arcs announces {"user_id", "count"} once per user. Faults and a
+-- nearly full queue are treated as in notify_memory_created().
+CREATE FUNCTION @extschema@.notify_arc_created()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $notify_arc_created$
+DECLARE
+    v_settings jsonb;
+BEGIN
+    v_settings := @extschema@._gravity_memory_effective_settings();
+    IF v_settings ->> 'notify' <> 'payload' OR NOT @extschema@._gravity_memory_may_notify(v_settings, 'arc_created') THEN
+        RETURN NULL;
+    END IF;
+    IF (SELECT count(*) FROM new_rows) > (v_settings ->> 'notify_bulk_rows')::bigint THEN
+        PERFORM @extschema@._gravity_memory_notify('arc_created', json_build_object('user_id', u.user_id, 'count', u.arcs))
+        FROM (SELECT n.user_id, count(*) AS arcs FROM new_rows AS n GROUP BY n.user_id) AS u;
+    ELSE
+        PERFORM @extschema@._gravity_memory_notify('arc_created', json_build_object(
+            'id', n.id, 'user_id', n.user_id, 'arc_name', n.arc_name, 'gravity_center', n.gravity_center,
+            'evolution_stage', n.evolution_stage, 'created_at', n.created_at))
+        FROM new_rows AS n;
+    END IF;
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'gravity_memory: arc_created was not announced: %', SQLERRM
+        USING ERRCODE = SQLSTATE, HINT = 'The arcs are stored.';
+    RETURN NULL;
+END
+$notify_arc_created$;
+
+COMMENT ON FUNCTION @extschema@.notify_arc_created() IS
+    'Trigger function: announces new arcs on channel arc_created.';
+
+-- sql/realtime/_gravity_memory_broadcast.sql
+
+-- _gravity_memory_broadcast(p_user_id, p_payload): sends one private message to a user's topic, by Supabase's realtime.send().
+--
+-- Topic broadcasts:<user_id>, event memory_created (spec). It runs with the rights of the owner of gravity_map, so a realtime.send() that
+-- somebody made who is not trusted with them is not called: its owner has to be a superuser, or, while the owner of gravity_map is none, a
+-- role that this one is a member of.
+-- realtime.send() turns its own errors into a WARNING. Errors: 42883 where it is missing, 42501 where it is not trusted.
+CREATE FUNCTION @extschema@._gravity_memory_broadcast(p_user_id text, p_payload jsonb)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_broadcast$
+DECLARE
+    v_is_trusted boolean;
+BEGIN
+    SELECT o.rolsuper OR (NOT m.rolsuper AND pg_has_role(m.oid, o.oid, 'MEMBER')) INTO v_is_trusted
+    FROM pg_proc AS p
+    JOIN pg_roles AS o ON o.oid = p.proowner
+    JOIN pg_roles AS m ON m.rolname = current_user
+    WHERE p.oid = to_regprocedure('realtime.send(jsonb, text, text, boolean)');
+    IF v_is_trusted IS NULL THEN
+        RAISE EXCEPTION 'the function realtime.send(jsonb, text, text, boolean) does not exist' USING ERRCODE = 'undefined_function';
+    ELSIF NOT v_is_trusted THEN
+        RAISE EXCEPTION 'the owner of realtime.send(jsonb, text, text, boolean) is not trusted with the rights of %', current_user
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    EXECUTE 'SELECT realtime.send($1, $2, $3, $4)' USING p_payload, 'memory_created'::text, 'broadcasts:' || p_user_id, true;
+END
+$_gravity_memory_broadcast$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_broadcast(text, jsonb) IS
+    'Sends one private message to a user''s topic of Supabase''s realtime server.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_broadcast(text, jsonb) FROM PUBLIC;
+
+-- sql/realtime/_gravity_memory_realtime_tables.sql
+
+-- _gravity_memory_realtime_tables(): the tables that subscribers of a publication follow (spec: memories and arcs).
+CREATE FUNCTION @extschema@._gravity_memory_realtime_tables()
+RETURNS TABLE (table_name text)
+LANGUAGE sql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_realtime_tables$
+VALUES ('gravity_map'), ('memory_arcs')
+$_gravity_memory_realtime_tables$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_realtime_tables() IS
+    'The tables whose changes are published to realtime subscribers.';
+
+-- sql/realtime/gravity_memory_enable_realtime.sql
+
+-- gravity_memory_enable_realtime(p_publication): publishes changes of memories and arcs, for Supabase's postgres_changes or any subscriber.
+--
+-- Adds gravity_map and memory_arcs to the publication, and makes it where it does not exist, as on plain PostgreSQL. Calling it again changes
+-- nothing. Returns what it did (status done) and what it found: ok, or missing with the statement that mends it, for wal_level, the
+-- primary key, the replica identity, and, where there is the role authenticated (Supabase), its SELECT privilege and policies. A remedy
+-- is not executed: who may read is for the application to decide.
+-- Errors: 22023 for an impossible name; 42501 for a role that may not change the publication or does not own the tables; 55000 before setup.
+-- No table is added then.
+CREATE FUNCTION @extschema@.gravity_memory_enable_realtime(p_publication text DEFAULT 'supabase_realtime')
+RETURNS TABLE (subject text, requirement text, status text, remedy text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $gravity_memory_enable_realtime$
+DECLARE
+    v_publishes_changes boolean;
+    v_table record;
+    v_subscriber CONSTANT name := (SELECT r.rolname FROM pg_roles AS r WHERE r.rolname = 'authenticated');
+BEGIN
+    IF COALESCE(p_publication, '') = '' OR octet_length(p_publication) > 63 THEN
+        RAISE EXCEPTION 'gravity_memory_enable_realtime(): % is no name for a publication', COALESCE(quote_literal(p_publication), 'NULL')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Supabase''s is supabase_realtime; a name has 1 to 63 bytes.';
+    END IF;
+    IF EXISTS (SELECT FROM @extschema@._gravity_memory_realtime_tables() AS t
+               WHERE to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name)) IS NULL) THEN
+        RAISE EXCEPTION 'the tables of gravity_memory are not there'
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Run SELECT * FROM gravity_memory_setup() first.';
+    END IF;
+
+    SELECT p.pubinsert AND p.pubupdate INTO v_publishes_changes FROM pg_publication AS p WHERE p.pubname = p_publication;
+    IF NOT FOUND THEN
+        BEGIN
+            EXECUTE format('CREATE PUBLICATION %I', p_publication);
+        EXCEPTION WHEN insufficient_privilege THEN
+            RAISE EXCEPTION 'the publication % does not exist and % may not create it', p_publication, current_user
+                USING ERRCODE = 'insufficient_privilege', HINT = format('GRANT CREATE ON DATABASE %I TO %I, or run it as another role.',
+                                                                        current_database(), current_user);
+        END;
+        v_publishes_changes := true;
+        subject := p_publication;
+        requirement := 'publication';
+        status := 'done';
+        remedy := NULL;
+        RETURN NEXT;
+    END IF;
+
+    FOR v_table IN
+        SELECT t.table_name, @extschema@._gravity_memory_qualified_name(t.table_name) AS qualified_name, c.oid, c.relreplident, c.relrowsecurity,
+               EXISTS (SELECT FROM pg_publication_tables AS k
+                       WHERE k.pubname = p_publication AND k.schemaname = n.nspname AND k.tablename = c.relname) AS is_published,
+               EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisprimary) AS has_key,
+               EXISTS (SELECT FROM pg_policy AS y WHERE y.polrelid = c.oid AND y.polcmd IN ('r', '*')) AS has_policy
+        FROM @extschema@._gravity_memory_realtime_tables() AS t
+        JOIN pg_class AS c ON c.oid = to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name))
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    LOOP
+        subject := v_table.table_name;
+        requirement := 'in the publication';
+        status := 'ok';
+        remedy := NULL;
+        IF NOT v_table.is_published THEN
+            BEGIN
+                EXECUTE format('ALTER PUBLICATION %I ADD TABLE %s', p_publication, v_table.qualified_name);
+            EXCEPTION WHEN insufficient_privilege THEN
+                RAISE EXCEPTION '% may not add % to the publication %', current_user, v_table.table_name, p_publication
+                    USING ERRCODE = 'insufficient_privilege',
+                          DETAIL = SQLERRM, HINT = 'Run it as a role that owns both the table and the publication, or as a superuser.';
+            END;
+            status := 'done';
+        END IF;
+        RETURN NEXT;
+
+        requirement := 'primary key';
+        status := CASE WHEN v_table.has_key THEN 'ok' ELSE 'missing' END;
+        remedy := CASE WHEN NOT v_table.has_key THEN format('ALTER TABLE %s ADD PRIMARY KEY (id)', v_table.qualified_name) END;
+        RETURN NEXT;
+
+        -- Without one, UPDATE and DELETE on a published table fail.
+        requirement := 'replica identity';
+        status := CASE WHEN v_table.relreplident IN ('f', 'i') OR (v_table.relreplident = 'd' AND v_table.has_key) THEN 'ok' ELSE 'missing' END;
+        remedy := CASE WHEN status = 'missing' THEN
+            format('ALTER TABLE %s REPLICA IDENTITY %s', v_table.qualified_name, CASE WHEN v_table.has_key THEN 'DEFAULT' ELSE 'FULL' END) END;
+        RETURN NEXT;
+
+        IF v_subscriber IS NOT NULL THEN
+            requirement := format('SELECT for %I', v_subscriber);
+            status := CASE WHEN has_table_privilege(v_subscriber, v_table.oid, 'SELECT') THEN 'ok' ELSE 'missing' END;
+            remedy := CASE WHEN status = 'missing' THEN format('GRANT SELECT ON %s TO %I', v_table.qualified_name, v_subscriber) END;
+            RETURN NEXT;
+
+            requirement := format('row security that shows %I its own rows', v_subscriber);
+            status := CASE WHEN v_table.relrowsecurity AND v_table.has_policy THEN 'ok' ELSE 'missing' END;
+            remedy := CASE WHEN status = 'missing' THEN format(
+                'ALTER TABLE %s ENABLE ROW LEVEL SECURITY; CREATE POLICY own_rows ON %s FOR SELECT TO %I USING (user_id = '
+                '(SELECT current_setting(''request.jwt.claims'', true)::jsonb ->> ''sub''))',
+                v_table.qualified_name, v_table.qualified_name, v_subscriber) END;
+            RETURN NEXT;
+        END IF;
+    END LOOP;
+
+    subject := p_publication;
+    requirement := 'publishes insert and update';
+    status := CASE WHEN v_publishes_changes THEN 'ok' ELSE 'missing' END;
+    remedy := CASE WHEN status = 'missing' THEN format('ALTER PUBLICATION %I SET (publish = ''insert, update, delete'')', p_publication) END;
+    RETURN NEXT;
+    subject := 'server';
+    requirement := 'wal_level = logical';
+    status := CASE WHEN current_setting('wal_level') = 'logical' THEN 'ok' ELSE 'missing' END;
+    remedy := CASE WHEN status = 'missing' THEN 'ALTER SYSTEM SET wal_level = logical; then restart the server' END;
+    RETURN NEXT;
+END
+$gravity_memory_enable_realtime$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_enable_realtime(text) IS
+    'Adds memories and arcs to a publication for realtime subscribers and says what they still need.';
+REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_enable_realtime(text) FROM PUBLIC;
+
+-- sql/realtime/gravity_memory_disable_realtime.sql
+
+-- gravity_memory_disable_realtime(p_publication): takes memories and arcs out of a publication, and leaves the publication.
+--
+-- Returns the tables it took out, none when none was in it. A publication FOR ALL TABLES, or for the whole schema, has no tables to take out.
+-- Errors: 42704 where there is no such publication; 42501 for a role that does not own it.
+CREATE FUNCTION @extschema@.gravity_memory_disable_realtime(p_publication text DEFAULT 'supabase_realtime')
+RETURNS TABLE (table_name text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $gravity_memory_disable_realtime$
+DECLARE
+    v_table_name text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_publication AS p WHERE p.pubname = p_publication) THEN
+        RAISE EXCEPTION 'there is no publication %', COALESCE(quote_literal(p_publication), 'NULL')
+            USING ERRCODE = 'undefined_object',
+                  HINT = format('There are: %s.', COALESCE((SELECT string_agg(p.pubname, ', ' ORDER BY p.pubname) FROM pg_publication AS p), 'none'));
+    END IF;
+    FOR v_table_name IN
+        SELECT t.table_name
+        FROM @extschema@._gravity_memory_realtime_tables() AS t
+        JOIN pg_publication_rel AS r ON r.prrelid = to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name))
+        JOIN pg_publication AS p ON p.oid = r.prpubid
+        WHERE p.pubname = p_publication
+        ORDER BY t.table_name
+    LOOP
+        EXECUTE format('ALTER PUBLICATION %I DROP TABLE %s', p_publication, @extschema@._gravity_memory_qualified_name(v_table_name));
+        table_name := v_table_name;
+        RETURN NEXT;
+    END LOOP;
+END
+$gravity_memory_disable_realtime$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_disable_realtime(text) IS
+    'Takes memories and arcs out of a publication and returns which.';
+REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_disable_realtime(text) FROM PUBLIC;
+
+-- sql/feed/_gravity_memory_records_events.sql
+
+-- _gravity_memory_records_events(p_settings): whether changes go into memory_events.
+--
+-- They do when notify is wakeup, which announces nothing but that there is something to read; and when feed is on, besides what
+-- notify says.
+CREATE FUNCTION @extschema@._gravity_memory_records_events(p_settings jsonb)
+RETURNS boolean
+LANGUAGE sql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_records_events$
+    SELECT p_settings ->> 'notify' = 'wakeup' OR p_settings ->> 'feed' = 'on'
+$_gravity_memory_records_events$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_records_events(jsonb) IS
+    'Whether changes are recorded in memory_events, by these settings.';
+
+-- sql/feed/_gravity_memory_may_write_events.sql
+
+-- _gravity_memory_may_write_events(): may a SECURITY DEFINER function write memory_events without lending its power to its owner?
+--
+-- The usual case is answered here, with constants, because every write asks; the other one by _gravity_memory_may_write(). A table
+-- that is missing is no obstacle: whoever writes it says so.
+CREATE FUNCTION @extschema@._gravity_memory_may_write_events()
+RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_may_write_events$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_class AS c
+                   WHERE c.oid IN ('@extschema@.memory_events'::regclass, '@extschema@.gravity_memory_settings'::regclass)
+                     AND (pg_get_userbyid(c.relowner) <> current_user OR c.relkind NOT IN ('r', 'p'))) THEN
+        RETURN true;
+    END IF;
+    RETURN @extschema@._gravity_memory_may_write(ARRAY['memory_events'], ARRAY['gravity_memory_settings']);
+EXCEPTION WHEN undefined_table THEN
+    RETURN true;
+END
+$_gravity_memory_may_write_events$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_may_write_events() IS
+    'Whether the current role may write memory_events without running the code of someone less trusted.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_may_write_events() FROM PUBLIC;
+
+-- sql/feed/_gravity_memory_break_feed.sql
+
+-- _gravity_memory_break_feed(p_reason): notes that changes are missing from memory_events, for all users.
+--
+-- A reader whose cursor is older gets an error with p_reason and the way to start anew, instead of a feed with a hole in it. The note is an event
+-- without a subject, of the user '', that no reader is given. It wakes nobody: an event that waits for the commit would keep setup from
+-- altering the table in the same transaction.
+CREATE FUNCTION @extschema@._gravity_memory_break_feed(p_reason text)
+RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_break_feed$
+    INSERT INTO @extschema@.memory_events (user_id, event, payload, wakes)
+    VALUES ('', 'feed_broken', jsonb_build_object('reason', p_reason), false)
+$_gravity_memory_break_feed$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_break_feed(text) IS
+    'Notes that the feed of changes has a hole here, so that its readers start anew.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_break_feed(text) FROM PUBLIC;
+
+-- sql/feed/_gravity_memory_break_feed_on_truncate.sql
+
+-- _gravity_memory_break_feed_on_truncate(): trigger function, AFTER TRUNCATE on gravity_map, memory_arcs and memory_events.
+--
+-- A TRUNCATE does not say what it removed, so there is no event for each row: readers of the feed start anew. SECURITY DEFINER and faults as in
+-- _gravity_memory_publish_memories().
+CREATE FUNCTION @extschema@._gravity_memory_break_feed_on_truncate()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_break_feed_on_truncate$
+BEGIN
+    IF @extschema@._gravity_memory_records_events(@extschema@._gravity_memory_effective_settings())
+       AND @extschema@._gravity_memory_may_write_events() THEN
+        PERFORM @extschema@._gravity_memory_break_feed(TG_TABLE_NAME || ' was truncated');
+    END IF;
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'gravity_memory: readers of the feed could not be told that % was truncated: %', TG_TABLE_NAME, SQLERRM
+        USING ERRCODE = SQLSTATE, HINT = 'Run SELECT * FROM gravity_memory_setup().';
+    RETURN NULL;
+END
+$_gravity_memory_break_feed_on_truncate$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_break_feed_on_truncate() IS
+    'Trigger function: has readers of the feed start anew after a TRUNCATE.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_break_feed_on_truncate() FROM PUBLIC;
+
+-- sql/feed/_gravity_memory_wake_listeners.sql
+
+-- _gravity_memory_wake_listeners(): deferred constraint trigger function on memory_events, once per statement that recorded something.
+--
+-- Sends the notification memory_changes, empty, unless another transaction that is about to commit does. Committing a notification takes a lock
+-- of the whole database until the commit is over (781 instead of 21,072 inserts a second at 32 clients), so only one transaction
+-- at a time carries it: the one that gets the advisory lock, which falls at its commit. Readers look again while transactions are open that
+-- were open when they looked, and so see those that did not get it. It is asked for at the commit, and not in the statement, so
+-- that a long transaction keeps nobody else from waking.
+-- The settings, which cost more than all the rest, are read only while the queue of notifications is not empty.
+-- Runs as whoever writes and touches no table. A fault is a WARNING: readers find the events at their next look.
+CREATE FUNCTION @extschema@._gravity_memory_wake_listeners()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_wake_listeners$
+BEGIN
+    IF pg_try_advisory_xact_lock(hashtextextended('gravity_memory_wakeup', 0))
+       AND (pg_notification_queue_usage() = 0
+            OR @extschema@._gravity_memory_may_notify(@extschema@._gravity_memory_effective_settings(), 'memory_changes')) THEN
+        PERFORM pg_notify('memory_changes', '');
+    END IF;
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'gravity_memory: listeners were not woken: %', SQLERRM
+        USING ERRCODE = SQLSTATE, HINT = 'The memories are stored, and their events recorded; listeners find them at their next look.';
+    RETURN NULL;
+END
+$_gravity_memory_wake_listeners$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_wake_listeners() IS
+    'Trigger function: tells listeners at the commit that there are new events, unless another transaction is doing so.';
+
+-- sql/feed/_gravity_memory_publish_memories.sql
+
+-- _gravity_memory_publish_memories(): trigger function, AFTER INSERT, UPDATE and DELETE on gravity_map, once per statement.
+--
+-- Records one event per memory in memory_events while the setting feed or notify asks for it: memory_created, memory_updated and memory_deleted,
+-- with all of the memory's columns that the specification knows but the embedding. A memory that an UPDATE gives to another user, or another
+-- id, is deleted where it was and updated where it is. Sends new memories to Supabase's topics, too, while the setting broadcast is on.
+-- Where events could not be recorded the feed is broken, so that its readers start anew.
+-- SECURITY DEFINER, because a writer may hold no more than INSERT on gravity_map, and nobody but the owner writes events: who could
+-- would tell another user's application what never happened. A fault is a WARNING: the memories stay as they were written.
+CREATE FUNCTION @extschema@._gravity_memory_publish_memories()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_publish_memories$
+DECLARE
+    v_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
+    v_wakes boolean;
+BEGIN
+    IF TG_OP = 'INSERT' AND v_settings ->> 'broadcast' = 'on' THEN
+        BEGIN
+            PERFORM @extschema@._gravity_memory_broadcast(b.user_id, b.payload)
+            FROM (SELECT n.user_id::text AS user_id, json_build_object(
+                             'id', n.id, 'user_id', n.user_id, 'thread_id', n.thread_id, 'session_id', n.session_id,
+                             'gravity_score', n.gravity_score, 'emotion_type', n.emotion_type, 'created_at', n.created_at)::jsonb AS payload
+                  FROM new_rows AS n
+                  WHERE (SELECT count(*) FROM new_rows) <= (v_settings ->> 'notify_bulk_rows')::bigint
+                  UNION ALL
+                  SELECT n.user_id::text, jsonb_build_object('user_id', n.user_id, 'count', count(*))
+                  FROM new_rows AS n
+                  WHERE (SELECT count(*) FROM new_rows) > (v_settings ->> 'notify_bulk_rows')::bigint
+                  GROUP BY n.user_id) AS b;
+        EXCEPTION WHEN OTHERS THEN
+            RAISE WARNING 'gravity_memory: memory_created was not broadcast: %', SQLERRM
+                USING ERRCODE = SQLSTATE, HINT = 'The memories are stored.';
+        END;
+    END IF;
+    IF NOT @extschema@._gravity_memory_records_events(v_settings) THEN
+        RETURN NULL;
+    END IF;
+
+    v_wakes := v_settings ->> 'notify' <> 'off';
+    BEGIN
+        IF NOT @extschema@._gravity_memory_may_write_events() THEN
+            RETURN NULL;
+        END IF;
+        IF TG_OP = 'UPDATE' THEN
+            INSERT INTO @extschema@.memory_events (user_id, event, subject_id, payload, wakes)
+            SELECT d.user_id, 'memory_deleted', d.id, jsonb_build_object('id', d.id, 'user_id', d.user_id),
+                   v_wakes AND row_number() OVER () = 1
+            FROM (SELECT o.id, o.user_id::text AS user_id FROM old_rows AS o
+                  EXCEPT
+                  SELECT n.id, n.user_id::text FROM new_rows AS n) AS d
+            WHERE d.user_id IS NOT NULL;
+        END IF;
+        IF TG_OP = 'DELETE' THEN
+            INSERT INTO @extschema@.memory_events (user_id, event, subject_id, payload, wakes)
+            SELECT o.user_id, 'memory_deleted', o.id, jsonb_build_object('id', o.id, 'user_id', o.user_id),
+                   v_wakes AND row_number() OVER () = 1
+            FROM old_rows AS o
+            WHERE o.user_id IS NOT NULL;
+        ELSE
+            INSERT INTO @extschema@.memory_events (user_id, event, subject_id, payload, wakes)
+            SELECT n.user_id, CASE TG_OP WHEN 'INSERT' THEN 'memory_created' ELSE 'memory_updated' END, n.id,
+                   jsonb_build_object(
+                       'id', n.id, 'user_id', n.user_id, 'thread_id', n.thread_id, 'session_id', n.session_id,
+                       'memory_trace_id', n.memory_trace_id, 'content', n.content, 'summary', n.summary, 'topic', n.topic,
+                       'gravity_score', n.gravity_score, 'emotion_type', n.emotion_type, 'entities', n.entities,
+                       'meta_tags', n.meta_tags, 'identity_anchor', n.identity_anchor, 'temporal_type', n.temporal_type,
+                       'metadata', n.metadata, 'created_at', n.created_at, 'updated_at', n.updated_at),
+                   v_wakes AND row_number() OVER () = 1
+            FROM new_rows AS n
+            WHERE n.user_id IS NOT NULL;
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING 'gravity_memory: no events were recorded (% on gravity_map): %', TG_OP, SQLERRM
+            USING ERRCODE = SQLSTATE, HINT = 'The memories are stored. Readers of the feed are told to start anew.';
+        BEGIN
+            PERFORM @extschema@._gravity_memory_break_feed('events of memories could not be recorded');
+        EXCEPTION WHEN OTHERS THEN
+            RAISE WARNING 'gravity_memory: readers of the feed could not be told that it misses events: %', SQLERRM
+                USING ERRCODE = SQLSTATE, HINT = 'Run SELECT * FROM gravity_memory_setup().';
+        END;
+    END;
+    RETURN NULL;
+END
+$_gravity_memory_publish_memories$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_publish_memories() IS
+    'Trigger function: records what happens to memories in memory_events, and broadcasts new ones, where settings ask for it.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_publish_memories() FROM PUBLIC;
+
+-- sql/feed/_gravity_memory_publish_arcs.sql
+
+-- _gravity_memory_publish_arcs(): trigger function, AFTER INSERT, UPDATE and DELETE on memory_arcs, once per statement.
+--
+-- Records arc_created, arc_updated and arc_deleted in memory_events while the setting feed or notify asks for it, with the arc's columns. An arc is
+-- updated when its totals change, at most once per statement that changes them. SECURITY DEFINER and faults as in
+-- _gravity_memory_publish_memories().
+CREATE FUNCTION @extschema@._gravity_memory_publish_arcs()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_publish_arcs$
+DECLARE
+    v_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
+    v_wakes boolean;
+BEGIN
+    IF NOT @extschema@._gravity_memory_records_events(v_settings) THEN
+        RETURN NULL;
+    END IF;
+    v_wakes := v_settings ->> 'notify' <> 'off';
+    BEGIN
+        IF NOT @extschema@._gravity_memory_may_write_events() THEN
+            RETURN NULL;
+        END IF;
+        IF TG_OP = 'DELETE' THEN
+            INSERT INTO @extschema@.memory_events (user_id, event, subject_id, payload, wakes)
+            SELECT o.user_id, 'arc_deleted', o.id, jsonb_build_object('id', o.id, 'user_id', o.user_id),
+                   v_wakes AND row_number() OVER () = 1
+            FROM old_rows AS o;
+        ELSE
+            INSERT INTO @extschema@.memory_events (user_id, event, subject_id, payload, wakes)
+            SELECT n.user_id, CASE TG_OP WHEN 'INSERT' THEN 'arc_created' ELSE 'arc_updated' END, n.id,
+                   jsonb_build_object(
+                       'id', n.id, 'user_id', n.user_id, 'arc_name', n.arc_name, 'emotion_type', n.emotion_type,
+                       'gravity_center', n.gravity_center, 'evolution_stage', n.evolution_stage, 'memory_count', n.memory_count,
+                       'peak_gravity', n.peak_gravity, 'growth_vector', n.growth_vector, 'first_memory_at', n.first_memory_at,
+                       'last_memory_at', n.last_memory_at, 'created_at', n.created_at, 'updated_at', n.updated_at),
+                   v_wakes AND row_number() OVER () = 1
+            FROM new_rows AS n;
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING 'gravity_memory: no events were recorded (% on memory_arcs): %', TG_OP, SQLERRM
+            USING ERRCODE = SQLSTATE, HINT = 'The arcs are stored. Readers of the feed are told to start anew.';
+        BEGIN
+            PERFORM @extschema@._gravity_memory_break_feed('events of arcs could not be recorded');
+        EXCEPTION WHEN OTHERS THEN
+            RAISE WARNING 'gravity_memory: readers of the feed could not be told that it misses events: %', SQLERRM
+                USING ERRCODE = SQLSTATE, HINT = 'Run SELECT * FROM gravity_memory_setup().';
+        END;
+    END;
+    RETURN NULL;
+END
+$_gravity_memory_publish_arcs$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_publish_arcs() IS
+    'Trigger function: records what happens to arcs in memory_events, where settings ask for it.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_publish_arcs() FROM PUBLIC;
+
+-- sql/feed/_gravity_memory_feed_snapshot.sql
+
+-- _gravity_memory_feed_snapshot(): which transactions a reader of the feed sees, now.
+--
+-- PostgreSQL's snapshot, without the reader's own transaction: that may still be rolled back, and what it commits comes later. A standby does not
+-- tell which transactions are open there, so that everything from the oldest open one on waits.
+CREATE FUNCTION @extschema@._gravity_memory_feed_snapshot()
+RETURNS pg_snapshot
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_feed_snapshot$
+DECLARE
+    v_snapshot CONSTANT pg_snapshot := pg_current_snapshot();
+    v_own CONSTANT xid8 := pg_current_xact_id_if_assigned();
+BEGIN
+    IF pg_is_in_recovery() THEN
+        RETURN format('%s:%s:', pg_snapshot_xmin(v_snapshot), pg_snapshot_xmin(v_snapshot))::pg_snapshot;
+    END IF;
+    IF v_own IS NULL OR v_own >= pg_snapshot_xmax(v_snapshot) THEN
+        RETURN v_snapshot;
+    END IF;
+    RETURN format('%s:%s:%s', LEAST(pg_snapshot_xmin(v_snapshot), v_own), pg_snapshot_xmax(v_snapshot),
+                  (SELECT string_agg(o.xid::text, ',' ORDER BY o.xid)
+                   FROM (SELECT x AS xid FROM pg_snapshot_xip(v_snapshot) AS x UNION SELECT v_own) AS o))::pg_snapshot;
+END
+$_gravity_memory_feed_snapshot$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_feed_snapshot() IS
+    'The transactions that a reader of the feed sees: those of the current snapshot but its own.';
+
+-- sql/feed/_gravity_memory_feed_timeline.sql
+
+-- _gravity_memory_feed_timeline(): the timeline of this server: another one after a standby took over, or after a restore to a point in time.
+CREATE FUNCTION @extschema@._gravity_memory_feed_timeline()
+RETURNS bigint
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_feed_timeline$
+    SELECT CASE WHEN pg_is_in_recovery() THEN (SELECT c.timeline_id FROM pg_control_checkpoint() AS c)
+                ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END
+$_gravity_memory_feed_timeline$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_feed_timeline() IS
+    'The timeline of the write-ahead log of this server.';
+
+-- sql/feed/_gravity_memory_feed_place.sql
+
+-- _gravity_memory_feed_place(p_snapshot, p_taken_at): a place in the feed of changes: everything that is visible in a snapshot has been read.
+--
+-- Parts, with / between: the server's timeline, when the snapshot was taken in microseconds, the snapshot. A cursor is 1 (the format), the
+-- server's system identifier, and a place; between two pages, the place that the reader comes from, the one that the page leads to, and
+-- the last event of the page. _gravity_memory_read_cursor() says what each part is for.
+CREATE FUNCTION @extschema@._gravity_memory_feed_place(p_snapshot pg_snapshot, p_taken_at timestamptz)
+RETURNS text
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_feed_place$
+    SELECT format('%s/%s/%s', @extschema@._gravity_memory_feed_timeline(), trunc(extract(epoch FROM p_taken_at) * 1000000), p_snapshot)
+$_gravity_memory_feed_place$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_feed_place(pg_snapshot, timestamptz) IS
+    'A place in the feed of changes, as the text that cursors are made of.';
+
+-- sql/feed/_gravity_memory_read_cursor.sql
+
+-- _gravity_memory_read_cursor(p_cursor): the parts of a cursor, if the feed can be read on from it.
+--
+-- Returns origin (the cursor without its page), first_unseen (transactions from it on were not seen), were_open (those before it that were open
+-- then), taken_at, lost_transactions (see below); and for a cursor between two pages page_place, page_snapshot and page_event, the
+-- last event of the page. page_event stands alone where the page has to be looked for anew.
+-- lost_transactions: since the cursor was issued the server crashed, or another one took over. Transactions that had left nothing on
+-- disk are forgotten then, and their numbers given anew: what was written after the cursor was issued is new, whatever
+-- its number. A crash resets the statistics; another server has another timeline.
+-- Errors: 22023 for a text that is no cursor, 72000 (snapshot too old) for one of another server or older than feed_retention.
+CREATE FUNCTION @extschema@._gravity_memory_read_cursor(
+    p_cursor text, OUT origin text, OUT first_unseen xid8, OUT were_open xid8[], OUT taken_at timestamptz, OUT lost_transactions boolean,
+    OUT page_place text, OUT page_snapshot pg_snapshot, OUT page_event bigint)
+RETURNS record
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_read_cursor$
+DECLARE
+    v_parts CONSTANT text[] := string_to_array(p_cursor, '/');
+    v_timeline CONSTANT text := @extschema@._gravity_memory_feed_timeline()::text;
+    v_crashed_at CONSTANT timestamptz := (SELECT COALESCE(b.stats_reset, 'infinity') FROM pg_stat_bgwriter AS b);
+    v_resync CONSTANT text := 'Take a new cursor from SELECT memory_changes_head(), read the memories and arcs themselves, then go on '
+                              'from that cursor.';
+    v_snapshot pg_snapshot;
+    v_page_taken_at timestamptz;
+    v_retention interval;
+BEGIN
+    BEGIN
+        IF p_cursor IS NULL OR p_cursor !~ ('^1/[0-9]+/[0-9]+/[0-9]+/[0-9]+:[0-9]+:[0-9,]*'
+                                            '(/[0-9]+/[0-9]+/[0-9]+:[0-9]+:[0-9,]*/[0-9]+)?$') THEN
+            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'no cursor';
+        END IF;
+        taken_at := to_timestamp(0) + v_parts[4]::bigint * interval '1 microsecond';
+        v_snapshot := v_parts[5]::pg_snapshot;
+        v_page_taken_at := to_timestamp(0) + v_parts[7]::bigint * interval '1 microsecond';
+        page_snapshot := v_parts[8]::pg_snapshot;
+        page_event := v_parts[9]::bigint;
+    EXCEPTION WHEN data_exception THEN
+        RAISE EXCEPTION 'not a cursor of the feed of changes: %', COALESCE(quote_literal(left(p_cursor, 200)), 'NULL')
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Pass the last next_cursor that memory_changes_since() returned, or begin with SELECT memory_changes_head().';
+    END;
+    IF v_parts[2] <> (SELECT c.system_identifier FROM pg_control_system() AS c)::text THEN
+        RAISE EXCEPTION 'the cursor was issued by another server' USING ERRCODE = '72000', HINT = v_resync;
+    END IF;
+    v_retention := (@extschema@._gravity_memory_effective_settings() ->> 'feed_retention')::interval;
+    IF taken_at < clock_timestamp() - v_retention THEN
+        RAISE EXCEPTION 'the cursor has expired: it was issued at %, and events are kept for %', taken_at, v_retention
+            USING ERRCODE = '72000', HINT = v_resync;
+    END IF;
+
+    origin := array_to_string(v_parts[1:5], '/');
+    first_unseen := pg_snapshot_xmax(v_snapshot);
+    were_open := ARRAY(SELECT x FROM pg_snapshot_xip(v_snapshot) AS x);
+    lost_transactions := v_parts[3] <> v_timeline OR v_crashed_at > taken_at;
+    -- The snapshot of a page is worth nothing either, once transactions were lost after it. None that it saw open can commit any more, so
+    -- that what comes is after the last event of the page in any case.
+    IF v_parts[6] <> v_timeline OR v_crashed_at > v_page_taken_at THEN
+        page_snapshot := NULL;
+    ELSIF page_snapshot IS NOT NULL THEN
+        page_place := array_to_string(v_parts[6:8], '/');
+    END IF;
+END
+$_gravity_memory_read_cursor$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_read_cursor(text) IS
+    'Takes a cursor of the feed apart, or says why the feed cannot be read on from it.';
+
+-- sql/feed/_gravity_memory_check_feed.sql
+
+-- _gravity_memory_check_feed(): whether the caller can read the feed; an error where it would be empty for ever.
+--
+-- Errors: 55000 while nothing is recorded or the table is missing, 42501 where row security hides every event from the caller.
+CREATE FUNCTION @extschema@._gravity_memory_check_feed()
+RETURNS void
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_check_feed$
+BEGIN
+    IF NOT @extschema@._gravity_memory_records_events(@extschema@._gravity_memory_effective_settings()) THEN
+        RAISE EXCEPTION 'no events are recorded'
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'Run SELECT gravity_memory_set(''notify'', ''wakeup''), or gravity_memory_set(''feed'', ''on'') to keep '
+                         'the notifications with data besides.';
+    END IF;
+    IF to_regclass('@extschema@.memory_events') IS NULL THEN
+        RAISE EXCEPTION 'the table memory_events does not exist'
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Run SELECT * FROM gravity_memory_setup().';
+    END IF;
+    IF row_security_active('@extschema@.memory_events')
+       AND NOT EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = '@extschema@.memory_events'::regclass AND p.polcmd IN ('r', '*')) THEN
+        RAISE EXCEPTION 'row security hides every event from %', current_user
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'Make a policy on memory_events that shows a role its user''s events, and those of the user '''', which say '
+                         'that the feed has a break: CREATE POLICY ... FOR SELECT USING (user_id IN (..., '''')).';
+    END IF;
+END
+$_gravity_memory_check_feed$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_check_feed() IS
+    'Refuses a reader of the feed for whom it would be empty for ever.';
+
+-- sql/feed/memory_changes_head.sql
+
+-- memory_changes_head(): the place in the feed of changes where it ends now, for those who begin to read it.
+--
+-- Returns a cursor for memory_changes_since(), for any user: from it on come the events of all transactions that this one does not see, its
+-- own among them. A reader who shows memories takes the cursor first and reads the memories then: what falls between comes twice,
+-- once read and once as an event, and nothing is missed. The cursor is good for feed_retention (7 days).
+-- Errors: 55000 while nothing is recorded, 42501 where row security hides all events.
+CREATE FUNCTION @extschema@.memory_changes_head()
+RETURNS text
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $memory_changes_head$
+BEGIN
+    PERFORM @extschema@._gravity_memory_check_feed();
+    RETURN format('1/%s/%s', (SELECT c.system_identifier FROM pg_control_system() AS c),
+                  @extschema@._gravity_memory_feed_place(@extschema@._gravity_memory_feed_snapshot(), clock_timestamp()));
+END
+$memory_changes_head$;
+
+COMMENT ON FUNCTION @extschema@.memory_changes_head() IS
+    'The cursor of the end of the feed of changes, for memory_changes_since().';
+
+-- sql/feed/gravity_memory_changes.sql
+
+-- gravity_memory_changes(p_user_ids, p_cursor, p_limit): what happened to some users' memories and arcs since a cursor was taken.
+--
+-- Returns one row per event, at most p_limit (1 to 100000): user_id, event (memory_created, memory_updated, memory_deleted, arc_created,
+-- arc_updated, arc_deleted), subject_id, payload (the memory without its embedding, or the arc), created_at (when it was written) and
+-- next_cursor, the place after this event. One row without an event comes last, always: its next_cursor is the place to go
+-- on from; has_more says that p_limit was reached, is_open that transactions are under way that may have written more.
+-- Never skips: an event is new until the transaction that wrote it was visible to a reader, however late it commits. Never repeats: from each
+-- cursor on, every event comes once, also after a crash. Order: what was visible earlier comes first; within one look, as it was
+-- written, which for one memory is the order of the commits. A transaction that stays open holds up nobody's events but its own.
+-- This is not the horizon that pg_snapshot_xmin() gives, below which everything is finished: one long transaction, of any database of the
+-- server, would hold up every reader.
+-- Events that a dump brought here carry numbers of another server's transactions, and are passed over: their rows are younger than these.
+-- Reads memory_events with the privileges and policies of the caller.
+-- Errors: 22004 for p_user_ids NULL, 22023 for a bad limit or cursor; 72000 (snapshot too old), with the way to start anew in the HINT, for an
+-- expired cursor and after a break in the feed; 55000 while nothing is recorded; 42501 where row security hides all events.
+CREATE FUNCTION @extschema@.gravity_memory_changes(p_user_ids text[], p_cursor text, p_limit integer DEFAULT 1000)
+RETURNS TABLE (user_id text, event text, subject_id uuid, payload jsonb, created_at timestamptz,
+               next_cursor text, has_more boolean, is_open boolean)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET jit = off
+AS $gravity_memory_changes$
+#variable_conflict use_column
+DECLARE
+    -- Few users, and users who have not looked for long, are looked up one by one; many who have just looked share one look.
+    v_few_users CONSTANT integer := 20;
+    v_recently CONSTANT interval := interval '10 seconds';
+    v_from record;
+    v_to pg_snapshot;
+    v_place text;
+    v_reason text;
+    v_events refcursor;
+    v_event record;
+    v_found integer := 0;
+BEGIN
+    IF p_user_ids IS NULL THEN
+        RAISE EXCEPTION 'gravity_memory_changes(): p_user_ids must not be NULL'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Name the users whose changes you want.';
+    END IF;
+    IF p_limit IS NULL OR p_limit NOT BETWEEN 1 AND 100000 THEN
+        RAISE EXCEPTION 'gravity_memory_changes(): p_limit must be from 1 to 100000, not %', COALESCE(p_limit::text, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'has_more says whether there is more than the limit.';
+    END IF;
+    PERFORM @extschema@._gravity_memory_check_feed();
+    v_from := @extschema@._gravity_memory_read_cursor(p_cursor);
+    v_to := COALESCE(v_from.page_snapshot, @extschema@._gravity_memory_feed_snapshot());
+    v_place := COALESCE(v_from.page_place, @extschema@._gravity_memory_feed_place(v_to, clock_timestamp()));
+
+    SELECT b.payload ->> 'reason' INTO v_reason
+    FROM @extschema@.memory_events AS b
+    WHERE b.user_id = '' AND b.event = 'feed_broken'
+      AND (b.xid >= v_from.first_unseen OR b.xid = ANY (v_from.were_open)
+           OR (v_from.lost_transactions AND b.created_at > v_from.taken_at))
+      AND pg_visible_in_snapshot(b.xid, v_to) AND age(b.xmin) <= age(b.xid::xid)
+    ORDER BY b.event_id
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'the feed of changes has a break after this cursor: %', v_reason
+            USING ERRCODE = '72000',
+                  HINT = 'Take a new cursor from SELECT memory_changes_head(), read the memories and arcs themselves, then go on from '
+                         'that cursor.';
+    END IF;
+
+    IF cardinality(p_user_ids) <= v_few_users OR v_from.lost_transactions OR v_from.taken_at < clock_timestamp() - v_recently THEN
+        OPEN v_events FOR
+            SELECT e.event_id, e.user_id, e.event, e.subject_id, e.payload, e.created_at
+            FROM (SELECT DISTINCT n.user_id FROM unnest(p_user_ids) AS n (user_id)) AS u
+            CROSS JOIN LATERAL (
+                SELECT a.event_id, a.xid, a.xmin AS row_xid, a.user_id, a.event, a.subject_id, a.payload, a.created_at
+                FROM @extschema@.memory_events AS a
+                WHERE a.user_id = u.user_id AND a.xid >= v_from.first_unseen
+                UNION ALL
+                SELECT o.event_id, o.xid, o.xmin AS row_xid, o.user_id, o.event, o.subject_id, o.payload, o.created_at
+                FROM @extschema@.memory_events AS o
+                WHERE o.user_id = u.user_id AND o.xid = ANY (v_from.were_open)
+                UNION ALL
+                SELECT l.event_id, l.xid, l.xmin AS row_xid, l.user_id, l.event, l.subject_id, l.payload, l.created_at
+                FROM @extschema@.memory_events AS l
+                WHERE v_from.lost_transactions AND l.user_id = u.user_id AND l.created_at > v_from.taken_at
+                  AND l.xid < v_from.first_unseen AND l.xid <> ALL (v_from.were_open)) AS e
+            WHERE pg_visible_in_snapshot(e.xid, v_to) AND e.event_id > COALESCE(v_from.page_event, 0) AND e.event <> 'feed_broken'
+              AND age(e.row_xid) <= age(e.xid::xid)
+            ORDER BY e.event_id
+            LIMIT p_limit;
+    ELSE
+        OPEN v_events FOR
+            SELECT e.event_id, e.user_id, e.event, e.subject_id, e.payload, e.created_at
+            FROM (SELECT a.event_id, a.xid, a.xmin AS row_xid, a.user_id, a.event, a.subject_id, a.payload, a.created_at
+                  FROM @extschema@.memory_events AS a
+                  WHERE a.xid >= v_from.first_unseen
+                  UNION ALL
+                  SELECT o.event_id, o.xid, o.xmin AS row_xid, o.user_id, o.event, o.subject_id, o.payload, o.created_at
+                  FROM @extschema@.memory_events AS o
+                  WHERE o.xid = ANY (v_from.were_open)) AS e
+            WHERE e.user_id IN (SELECT u.user_id FROM unnest(p_user_ids) AS u (user_id))
+              AND pg_visible_in_snapshot(e.xid, v_to) AND e.event_id > COALESCE(v_from.page_event, 0) AND e.event <> 'feed_broken'
+              AND age(e.row_xid) <= age(e.xid::xid)
+            ORDER BY e.event_id
+            LIMIT p_limit;
+    END IF;
+    LOOP
+        FETCH v_events INTO v_event;
+        EXIT WHEN NOT FOUND;
+        v_found := v_found + 1;
+        user_id := v_event.user_id;
+        event := v_event.event;
+        subject_id := v_event.subject_id;
+        payload := v_event.payload;
+        created_at := v_event.created_at;
+        next_cursor := format('%s/%s/%s', v_from.origin, v_place, v_event.event_id);
+        RETURN NEXT;
+    END LOOP;
+    CLOSE v_events;
+
+    user_id := NULL;
+    event := NULL;
+    subject_id := NULL;
+    payload := NULL;
+    created_at := NULL;
+    has_more := v_found = p_limit;
+    -- A snapshot names the open transactions only up to the last one that has finished; age() counts those begun after that.
+    is_open := pg_snapshot_xmin(pg_current_snapshot()) < pg_snapshot_xmax(pg_current_snapshot())
+        OR age(pg_snapshot_xmax(pg_current_snapshot())::xid) > 0
+        OR pg_current_xact_id_if_assigned() IS NOT NULL;
+    IF NOT has_more THEN
+        -- The same server issued the one that was passed.
+        next_cursor := format('1/%s/%s', split_part(p_cursor, '/', 2), v_place);
+    END IF;
+    RETURN NEXT;
+END
+$gravity_memory_changes$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_changes(text[], text, integer) IS
+    'What happened to these users'' memories and arcs since the cursor: events in order, then a row with the cursor to go on from.';
+
+-- sql/feed/memory_changes_since.sql
+
+-- memory_changes_since(p_user_id, p_cursor, p_limit): what happened to a user's memories and arcs since a cursor was taken.
+--
+-- gravity_memory_changes() for one user; columns, order, promises and errors are described there.
+CREATE FUNCTION @extschema@.memory_changes_since(p_user_id text, p_cursor text, p_limit integer DEFAULT 100)
+RETURNS TABLE (user_id text, event text, subject_id uuid, payload jsonb, created_at timestamptz,
+               next_cursor text, has_more boolean, is_open boolean)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $memory_changes_since$
+BEGIN
+    IF p_user_id IS NULL THEN
+        RAISE EXCEPTION 'memory_changes_since(): p_user_id must not be NULL'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Name the user whose changes you want.';
+    END IF;
+    RETURN QUERY SELECT c.* FROM @extschema@.gravity_memory_changes(ARRAY[p_user_id], p_cursor, p_limit) AS c;
+END
+$memory_changes_since$;
+
+COMMENT ON FUNCTION @extschema@.memory_changes_since(text, text, integer) IS
+    'What happened to a user''s memories and arcs since the cursor: events in order, then a row with the cursor to go on from.';
+
+-- sql/feed/gravity_memory_cleanup_events.sql
+
+-- gravity_memory_cleanup_events(): deletes events that no cursor can ask for any more.
+--
+-- Returns how many it deleted. A cursor is good for feed_retention; an event goes when it is twice as old, because it may have been
+-- written long before it was committed. Only a transaction that stays open for longer than feed_retention may lose
+-- events to readers who are away. Scheduled as the job cleanup-events.
+CREATE FUNCTION @extschema@.gravity_memory_cleanup_events()
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $gravity_memory_cleanup_events$
+DECLARE
+    v_oldest_kept CONSTANT timestamptz :=
+        now() - 2 * (@extschema@._gravity_memory_effective_settings() ->> 'feed_retention')::interval;
+    v_deleted bigint;
+BEGIN
+    DELETE FROM @extschema@.memory_events AS e WHERE e.created_at < v_oldest_kept;
+    GET DIAGNOSTICS v_deleted = ROW_COUNT;
+    RETURN v_deleted;
+END
+$gravity_memory_cleanup_events$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_cleanup_events() IS
+    'Deletes events older than twice the setting feed_retention and returns how many.';
+REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_cleanup_events() FROM PUBLIC;
+
+-- sql/cleanup/cleanup_old_cache.sql
+
+-- cleanup_old_cache(): deletes entries of consciousness_cache older than cache_retention (24 hours, spec).
+--
+-- Returns how many it deleted. Entries that another session holds are passed over and go with the next run, so it never waits for a
+-- writer; readers use entries of the last hour and never meet it. Scheduled as the job cleanup-cache (hourly, spec).
+CREATE FUNCTION @extschema@.cleanup_old_cache()
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $cleanup_old_cache$
+DECLARE
+    v_oldest_kept CONSTANT timestamptz := now() - (@extschema@._gravity_memory_effective_settings() ->> 'cache_retention')::interval;
+    v_deleted bigint;
+BEGIN
+    DELETE FROM @extschema@.consciousness_cache AS c
+    USING (SELECT e.id FROM @extschema@.consciousness_cache AS e
+           WHERE e.created_at < v_oldest_kept
+           FOR UPDATE SKIP LOCKED) AS expired
+    WHERE c.id = expired.id;
+    GET DIAGNOSTICS v_deleted = ROW_COUNT;
+    RETURN v_deleted;
+END
+$cleanup_old_cache$;
+
+COMMENT ON FUNCTION @extschema@.cleanup_old_cache() IS
+    'Deletes cache entries older than the setting cache_retention and returns how many.';
+REVOKE EXECUTE ON FUNCTION @extschema@.cleanup_old_cache() FROM PUBLIC;
+
+-- sql/lexical/_gravity_memory_words.sql
+
+-- _gravity_memory_words(p_text): a text in lower case with blanks for everything that is neither letter nor digit.
+--
+-- Before the parser, which keeps advice/assistance as one word. In a database whose locale is C, PostgreSQL knows no letters beyond
+-- ASCII: there, in UTF-8, every other character counts as one, or accented and Asian letters would be gone.
+CREATE FUNCTION @extschema@._gravity_memory_words(p_text text)
+RETURNS text
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+AS $_gravity_memory_words$
+BEGIN
+    IF getdatabaseencoding() = 'UTF8' THEN
+        -- A statement of its own: in other encodings chr() refuses this number, even where it is not needed.
+        IF chr(233) !~ '[[:alnum:]]' THEN
+            RETURN regexp_replace(lower(p_text), '[^[:alnum:]\u0080-\U0010FFFF]+', ' ', 'g');
+        END IF;
+    END IF;
+    RETURN regexp_replace(lower(p_text), '[^[:alnum:]]+', ' ', 'g');
+END
+$_gravity_memory_words$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_words(text) IS
+    'A text in lower case with blanks for everything that is neither letter nor digit.';
+
+-- sql/lexical/_gravity_memory_document_terms.sql
+
+-- _gravity_memory_document_terms(p_config, p_user_id, p_content, p_created_at): what a memory can be found by.
+--
+-- The lexemes of its content under the text search configuration, and three terms for the month, day and year (UTC) it was created
+-- in ('@m5', '@d8', '@y2023'; no lexeme contains @), which a query with a date in it asks for. Content is split at everything that is
+-- neither letter nor digit first, because the parser keeps advice/assistance as one word.
+-- A term is stored as a 64-bit hash of user and term, so that one narrow index serves all users and none sees another's terms.
+-- Returns one row: the number of words that are not stop words, and two arrays of equal length: the terms' keys and how often each
+-- occurs. Only the first 100,000 characters count: a tsvector holds no more than a megabyte.
+-- Written so that PostgreSQL inlines it into the query that calls it, which halves its cost, and bulk inserts call it for every row: that
+-- is why it is a SELECT that returns a table and, alone among the functions, pins no search_path; everything in it is qualified.
+CREATE FUNCTION @extschema@._gravity_memory_document_terms(
+    p_config regconfig, p_user_id text, p_content text, p_created_at timestamptz)
+RETURNS TABLE (length integer, term_keys bigint[], frequencies smallint[])
+LANGUAGE sql
+STABLE
+ROWS 1
+AS $_gravity_memory_document_terms$
+    SELECT COALESCE(pg_catalog.sum(t.words), 0)::pg_catalog.int4,
+           COALESCE(pg_catalog.array_agg(pg_catalog.hashtextextended(
+               t.term COLLATE pg_catalog."C", pg_catalog.hashtextextended(p_user_id COLLATE pg_catalog."C", 0))), '{}'),
+           COALESCE(pg_catalog.array_agg(t.frequency), '{}')
+    FROM (
+        SELECT l.lexeme AS term, pg_catalog.cardinality(l.positions) AS words, pg_catalog.cardinality(l.positions)::pg_catalog.int2 AS frequency
+        FROM pg_catalog.unnest(pg_catalog.to_tsvector(
+            p_config, @extschema@._gravity_memory_words(pg_catalog."left"(p_content, 100000)))) AS l
+        UNION ALL
+        SELECT pg_catalog.concat('@', d.field, pg_catalog.date_part(d.name, pg_catalog.timezone('UTC', p_created_at))), 0, 1::pg_catalog.int2
+        FROM (VALUES ('m', 'month'), ('d', 'day'), ('y', 'year')) AS d (field, name)
+        WHERE pg_catalog.isfinite(p_created_at)
+    ) AS t
+$_gravity_memory_document_terms$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_document_terms(regconfig, text, text, timestamptz) IS
+    'The terms a memory is found by, as keys with frequencies, and its length in words.';
+
+-- sql/derivation/_gravity_memory_text_search_config.sql
+
+-- _gravity_memory_text_search_config(): the text search configuration that says which words are the same.
+--
+-- This one setting alone, because reading all of them costs as much as the rest of what is derived from a memory.
+-- Errors: 42704 when the configuration was dropped, or the setting was written past gravity_memory_set().
+CREATE FUNCTION @extschema@._gravity_memory_text_search_config()
+RETURNS regconfig
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_text_search_config$
+DECLARE
+    v_name text;
+BEGIN
+    SELECT s.value INTO v_name FROM @extschema@.gravity_memory_settings AS s WHERE s.name = 'text_search_config';
+    RETURN COALESCE(v_name, @extschema@._gravity_memory_default_settings() ->> 'text_search_config')::regconfig;
+EXCEPTION
+    WHEN undefined_table THEN
+        RETURN (@extschema@._gravity_memory_default_settings() ->> 'text_search_config')::regconfig;
+    WHEN undefined_object OR invalid_schema_name OR invalid_name OR syntax_error THEN
+        RAISE EXCEPTION 'the text search configuration %, which the setting text_search_config names, does not exist', quote_literal(v_name)
+            USING ERRCODE = 'undefined_object',
+                  HINT = 'Make it again, or choose another one: SELECT gravity_memory_set(''text_search_config'', ''english'').';
+END
+$_gravity_memory_text_search_config$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_text_search_config() IS
+    'The text search configuration in force, from the setting text_search_config.';
+
+-- sql/derivation/_gravity_memory_may_write_derived.sql
+
+-- _gravity_memory_may_write_derived(): may a SECURITY DEFINER function write the derived tables without lending its power to their owner?
+--
+-- The usual case is answered here, with constants, because every write asks; the other one by _gravity_memory_may_write(). A table
+-- that is missing is no obstacle: whoever writes it says so.
+CREATE FUNCTION @extschema@._gravity_memory_may_write_derived()
+RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_may_write_derived$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_class AS c
+                   WHERE c.oid IN (
+                        '@extschema@.memory_digests'::regclass,
+                        '@extschema@.memory_postings'::regclass,
+                        '@extschema@.memory_recall_gaps'::regclass,
+                        '@extschema@.gravity_map'::regclass,
+                        '@extschema@.gravity_memory_settings'::regclass)
+                     AND (pg_get_userbyid(c.relowner) <> current_user OR c.relkind NOT IN ('r', 'p'))) THEN
+        RETURN true;
+    END IF;
+    RETURN @extschema@._gravity_memory_may_write(
+        ARRAY['memory_digests', 'memory_postings', 'memory_recall_gaps'], ARRAY['gravity_map', 'gravity_memory_settings']);
+EXCEPTION WHEN undefined_table THEN
+    RETURN true;
+END
+$_gravity_memory_may_write_derived$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_may_write_derived() IS
+    'Whether the current role may write the derived tables without running the code of someone less trusted.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_may_write_derived() FROM PUBLIC;
+
+-- sql/derivation/_gravity_memory_derive.sql
+
+-- _gravity_memory_derive(p_user_ids, p_memory_ids): writes what recall reads, for memories that have none of it yet.
+--
+-- The arrays are of equal length: whose, and which. One statement for all three parts, because a statement of its own for each costs a
+-- single insert as much as the rows do; and for all users, because one per user costs a load of many users a quarter more. Each
+-- memory is looked up by its key: the plan is kept for the session, and was made before anyone knew how many there would be.
+-- Returns how many it was done for: a memory that is gone, another user's by now, or hidden by row security is left out. Errors: 23505
+-- when something is derived for one of them already.
+CREATE FUNCTION @extschema@._gravity_memory_derive(p_user_ids text[], p_memory_ids uuid[])
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_derive$
+DECLARE
+    v_config CONSTANT regconfig := @extschema@._gravity_memory_text_search_config();
+    v_derived bigint;
+BEGIN
+    WITH memory AS MATERIALIZED (
+        SELECT u.user_id, m.id, vector_schema.binary_quantize(m.embedding) AS signature, t.length, t.term_keys, t.frequencies
+        FROM unnest(p_user_ids, p_memory_ids) AS u (user_id, id)
+        CROSS JOIN LATERAL (SELECT g.id, g.user_id, g.content, g.created_at, g.embedding FROM @extschema@.gravity_map AS g
+                            WHERE g.id = u.id LIMIT 1) AS m
+        CROSS JOIN LATERAL @extschema@._gravity_memory_document_terms(v_config, u.user_id, m.content, m.created_at) AS t
+        -- Not inside: planned on an empty table, the index on user_id looks as good as the key, and reads all memories of the user.
+        WHERE m.user_id = u.user_id
+    ), digest AS (
+        INSERT INTO @extschema@.memory_digests (user_id, memory_id, length, signature, term_keys)
+        SELECT m.user_id, m.id, m.length, m.signature, m.term_keys FROM memory AS m
+    ), posting AS (
+        INSERT INTO @extschema@.memory_postings (term_key, memory_id, frequency, length)
+        SELECT k.term_key, m.id, k.frequency, LEAST(m.length, 32767)
+        FROM memory AS m
+        CROSS JOIN LATERAL unnest(m.term_keys, m.frequencies) AS k (term_key, frequency)
+    )
+    SELECT count(*) INTO v_derived FROM memory AS m;
+    RETURN v_derived;
+END
+$_gravity_memory_derive$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_derive(text[], uuid[]) IS
+    'Writes what recall reads for memories, and returns for how many.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_derive(text[], uuid[]) FROM PUBLIC;
+
+-- sql/derivation/_gravity_memory_forget_derived.sql
+
+-- _gravity_memory_forget_derived(p_user_ids, p_memory_ids): removes what recall reads of memories.
+--
+-- The arrays are of equal length: whose, and which. The digest lists the keys of its postings, so they are found whatever the text search configuration is by now. Each row is looked up
+-- by its key, and deleted by its place: the plan is kept for the session, and one that was made on empty tables would
+-- otherwise compare every posting with every other.
+CREATE FUNCTION @extschema@._gravity_memory_forget_derived(p_user_ids text[], p_memory_ids uuid[])
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_forget_derived$
+BEGIN
+    WITH removed AS (
+        DELETE FROM @extschema@.memory_digests AS d
+        WHERE d.ctid = ANY (ARRAY(
+            SELECT f.place
+            FROM unnest(p_user_ids, p_memory_ids) AS u (user_id, memory_id)
+            CROSS JOIN LATERAL (SELECT e.ctid AS place, e.memory_id FROM @extschema@.memory_digests AS e
+                                WHERE e.user_id = u.user_id AND e.memory_id >= u.memory_id
+                                -- An order that only the key has: the index on length would read all of the user's digests.
+                                ORDER BY e.memory_id LIMIT 1) AS f
+            WHERE f.memory_id = u.memory_id))
+        RETURNING d.memory_id, d.term_keys
+    )
+    DELETE FROM @extschema@.memory_postings AS p
+    WHERE p.ctid = ANY (ARRAY(
+        SELECT f.place
+        FROM removed AS r
+        CROSS JOIN LATERAL unnest(r.term_keys) AS k (term_key)
+        CROSS JOIN LATERAL (SELECT q.ctid AS place FROM @extschema@.memory_postings AS q
+                            WHERE q.term_key = k.term_key AND q.memory_id = r.memory_id LIMIT 1) AS f));
+END
+$_gravity_memory_forget_derived$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_forget_derived(text[], uuid[]) IS
+    'Removes what recall reads of memories.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_forget_derived(text[], uuid[]) FROM PUBLIC;
+
+-- sql/derivation/_gravity_memory_note_recall_gaps.sql
+
+-- _gravity_memory_note_recall_gaps(p_user_ids, p_only_missing): notes users whose derived rows may be wrong; NULL is everyone.
+--
+-- Until CALL gravity_memory_rebuild_recall() has worked the note off, recall looks at all of the user's memories: slower, and complete.
+-- p_only_missing says that what is derived is right, and the rebuild has but to add what is not there; it holds only as long as nothing else
+-- is noted of the user.
+CREATE FUNCTION @extschema@._gravity_memory_note_recall_gaps(p_user_ids text[], p_only_missing boolean DEFAULT false)
+RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_note_recall_gaps$
+    -- The time is renewed, so that a rebuild that is about to strike the user off sees that there is something new to do.
+    INSERT INTO @extschema@.memory_recall_gaps AS g (user_id, is_every_user, noted_at, only_missing)
+    SELECT u.user_id, false, clock_timestamp(), p_only_missing
+    FROM (SELECT DISTINCT i.user_id FROM unnest(p_user_ids) AS i (user_id) WHERE i.user_id IS NOT NULL ORDER BY i.user_id) AS u
+    UNION ALL
+    SELECT '', true, clock_timestamp(), false WHERE p_user_ids IS NULL
+    ON CONFLICT (user_id, is_every_user) DO UPDATE
+        SET noted_at = EXCLUDED.noted_at, only_missing = g.only_missing AND EXCLUDED.only_missing
+$_gravity_memory_note_recall_gaps$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_note_recall_gaps(text[], boolean) IS
+    'Notes users whose derived rows recall must not rely on.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_note_recall_gaps(text[], boolean) FROM PUBLIC;
+
+-- sql/derivation/_gravity_memory_derive_or_note.sql
+
+-- _gravity_memory_derive_or_note(p_user_ids, p_memory_ids): derives what recall reads, and notes the users of whom some could not be.
+--
+-- A memory that the owner itself cannot see, or that a trigger removed again or gave to somebody else, is not derived; its user is
+-- noted in memory_recall_gaps, so that recall looks at the memories themselves. The arrays are of equal length: whose, and which.
+CREATE FUNCTION @extschema@._gravity_memory_derive_or_note(p_user_ids text[], p_memory_ids uuid[])
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_derive_or_note$
+BEGIN
+    IF @extschema@._gravity_memory_derive(p_user_ids, p_memory_ids) = cardinality(p_memory_ids) THEN
+        RETURN;
+    END IF;
+    PERFORM @extschema@._gravity_memory_note_recall_gaps(ARRAY(
+        SELECT u.user_id
+        FROM unnest(p_user_ids, p_memory_ids) AS u (user_id, id)
+        WHERE NOT EXISTS (SELECT FROM @extschema@.memory_digests AS d WHERE d.user_id = u.user_id AND d.memory_id = u.id)));
+END
+$_gravity_memory_derive_or_note$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_derive_or_note(text[], uuid[]) IS
+    'Writes what recall reads for memories, and notes the users of whom some could not be derived.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_derive_or_note(text[], uuid[]) FROM PUBLIC;
+
+-- sql/derivation/_gravity_memory_leaves_deriving.sql
+
+-- _gravity_memory_leaves_deriving(p_rows): whether an INSERT of so many rows leaves what recall reads to a rebuild.
+--
+-- Single rows never do, and the setting is not read for them: it would cost them a twentieth more.
+CREATE FUNCTION @extschema@._gravity_memory_leaves_deriving(p_rows bigint)
+RETURNS boolean
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_leaves_deriving$
+DECLARE
+    v_limit bigint;
+BEGIN
+    IF p_rows <= 1 THEN
+        RETURN false;
+    END IF;
+    v_limit := (@extschema@._gravity_memory_effective_settings() ->> 'derive_bulk_rows')::bigint;
+    RETURN v_limit > 0 AND p_rows > v_limit;
+END
+$_gravity_memory_leaves_deriving$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_leaves_deriving(bigint) IS
+    'Whether an INSERT of so many rows leaves what recall reads to gravity_memory_rebuild_recall().';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_leaves_deriving(bigint) FROM PUBLIC;
+
+-- sql/derivation/_gravity_memory_keep_derived.sql
+
+-- _gravity_memory_keep_derived(): trigger function, AFTER INSERT, UPDATE, DELETE and TRUNCATE on gravity_map, once per statement.
+--
+-- Keeps memory_digests and memory_postings in step with the memories. An UPDATE is followed where content, embedding, time, user or id
+-- changed, whichever column the statement named: triggers of the application may set them too. Set differences stand where one
+-- would join on id: the plan is kept for the session, and a nested loop over two large transition tables would be quadratic.
+-- A memory that the owner itself cannot see (FORCE ROW LEVEL SECURITY) or that a trigger removed again leaves a note, as a fault does.
+-- Nobody waits for anybody here: whoever writes a memory holds its row, and what is derived is the memory's own. An INSERT of more than
+-- derive_bulk_rows rows only notes its users; such INSERTs of the same users wait for each other.
+-- SECURITY DEFINER, because a writer may hold no more than SELECT and INSERT on gravity_map, and nobody but the owner reads or writes the
+-- derived tables. A fault is a WARNING: the memories stay as they were written, and the users are noted in memory_recall_gaps, so
+-- that recall does not rely on what is derived from their memories.
+CREATE FUNCTION @extschema@._gravity_memory_keep_derived()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $_gravity_memory_keep_derived$
+DECLARE
+    -- Memories handled in one go: enough to make the cost of a statement small, few enough to fit into work_mem.
+    v_part_size CONSTANT integer := 1000;
+    v_part record;
+    v_user_ids text[];
+BEGIN
+    BEGIN
+        IF NOT @extschema@._gravity_memory_may_write_derived() THEN
+            RETURN NULL;
+        END IF;
+        IF TG_OP = 'INSERT' THEN
+            IF @extschema@._gravity_memory_leaves_deriving((SELECT count(*) FROM new_rows)) THEN
+                BEGIN
+                    PERFORM @extschema@._gravity_memory_note_recall_gaps(ARRAY(SELECT n.user_id::text FROM new_rows AS n), true);
+                    RETURN NULL;
+                EXCEPTION WHEN deadlock_detected OR lock_not_available THEN
+                    -- Another load notes the same users in another order: this one derives at once after all.
+                    NULL;
+                END;
+            END IF;
+            FOR v_part IN
+                SELECT array_agg(r.user_id ORDER BY r.number) AS user_ids, array_agg(r.id ORDER BY r.number) AS ids
+                FROM (SELECT n.user_id::text AS user_id, n.id, row_number() OVER () AS number
+                      FROM new_rows AS n
+                      WHERE n.user_id IS NOT NULL) AS r
+                GROUP BY r.number / v_part_size
+            LOOP
+                -- An AFTER ROW trigger of the application that updates the new memory had it derived already.
+                IF EXISTS (SELECT
+                           FROM unnest(v_part.user_ids, v_part.ids) AS u (user_id, id)
+                           -- An order that only the key has, as in _gravity_memory_forget_derived().
+                           CROSS JOIN LATERAL (SELECT e.memory_id FROM @extschema@.memory_digests AS e
+                                               WHERE e.user_id = u.user_id AND e.memory_id >= u.id
+                                               ORDER BY e.memory_id LIMIT 1) AS d
+                           WHERE d.memory_id = u.id) THEN
+                    PERFORM @extschema@._gravity_memory_forget_derived(v_part.user_ids, v_part.ids);
+                END IF;
+                PERFORM @extschema@._gravity_memory_derive_or_note(v_part.user_ids, v_part.ids);
+            END LOOP;
+        ELSIF TG_OP = 'DELETE' THEN
+            FOR v_part IN
+                SELECT array_agg(r.user_id ORDER BY r.number) AS user_ids, array_agg(r.id ORDER BY r.number) AS ids
+                FROM (SELECT o.user_id::text AS user_id, o.id, row_number() OVER () AS number
+                      FROM old_rows AS o
+                      WHERE o.user_id IS NOT NULL) AS r
+                GROUP BY r.number / v_part_size
+            LOOP
+                PERFORM @extschema@._gravity_memory_forget_derived(v_part.user_ids, v_part.ids);
+            END LOOP;
+        ELSIF TG_OP = 'TRUNCATE' THEN
+            TRUNCATE @extschema@.memory_digests, @extschema@.memory_postings, @extschema@.memory_recall_gaps;
+        ELSE
+            -- What is old is forgotten before anything is derived: false sorts before true.
+            FOR v_part IN
+                SELECT r.is_new, array_agg(r.user_id ORDER BY r.number) AS user_ids, array_agg(r.id ORDER BY r.number) AS ids
+                FROM (SELECT c.user_id, c.id, c.is_new, row_number() OVER (PARTITION BY c.is_new) AS number
+                      FROM (SELECT d.user_id::text AS user_id, d.id, false AS is_new
+                            FROM (SELECT o.user_id, o.id, o.content, o.created_at, o.embedding FROM old_rows AS o
+                                  EXCEPT
+                                  SELECT n.user_id, n.id, n.content, n.created_at, n.embedding FROM new_rows AS n) AS d
+                            UNION ALL
+                            SELECT e.user_id::text, e.id, true
+                            FROM (SELECT n.user_id, n.id, n.content, n.created_at, n.embedding FROM new_rows AS n
+                                  EXCEPT
+                                  SELECT o.user_id, o.id, o.content, o.created_at, o.embedding FROM old_rows AS o) AS e) AS c
+                      WHERE c.user_id IS NOT NULL) AS r
+                GROUP BY r.is_new, r.number / v_part_size
+                ORDER BY r.is_new
+            LOOP
+                IF v_part.is_new THEN
+                    PERFORM @extschema@._gravity_memory_derive_or_note(v_part.user_ids, v_part.ids);
+                ELSE
+                    PERFORM @extschema@._gravity_memory_forget_derived(v_part.user_ids, v_part.ids);
+                END IF;
+            END LOOP;
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING 'gravity_memory: what recall reads was not updated (% on gravity_map): %', TG_OP, SQLERRM
+            USING ERRCODE = SQLSTATE,
+                  HINT = 'The memories are stored, and recall stays complete, but slower, until CALL gravity_memory_rebuild_recall() '
+                         'has run.';
+        IF TG_OP = 'INSERT' THEN
+            v_user_ids := ARRAY(SELECT n.user_id::text FROM new_rows AS n);
+        ELSIF TG_OP = 'UPDATE' THEN
+            v_user_ids := ARRAY(SELECT n.user_id::text FROM new_rows AS n UNION SELECT o.user_id::text FROM old_rows AS o);
+        ELSIF TG_OP = 'DELETE' THEN
+            v_user_ids := ARRAY(SELECT o.user_id::text FROM old_rows AS o);
+        END IF;
+        -- In the handler and not around the whole: a block that catches errors is a subtransaction, and every insert would pay for it.
+        BEGIN
+            -- NULL, after a TRUNCATE, notes every user: the terms of memories that are gone would still be counted.
+            PERFORM @extschema@._gravity_memory_note_recall_gaps(v_user_ids);
+        EXCEPTION WHEN OTHERS THEN
+            RAISE WARNING 'gravity_memory: the users whose derived rows are wrong could not be noted: %', SQLERRM
+                USING ERRCODE = SQLSTATE,
+                      HINT = 'Run SELECT * FROM gravity_memory_setup(), then CALL gravity_memory_rebuild_recall(p_everything => true).';
+        END;
+    END;
+    RETURN NULL;
+END
+$_gravity_memory_keep_derived$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_keep_derived() IS
+    'Trigger function: keeps what recall reads in step with gravity_map, once per statement.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_keep_derived() FROM PUBLIC;
+
+-- sql/derivation/_gravity_memory_may_read_derived.sql
+
+-- _gravity_memory_may_read_derived(p_user_id, p_column): may a SECURITY DEFINER function answer its caller from the derived tables?
+--
+-- Derived rows tell about memories, and the policies of gravity_map do not reach them. So they answer only a caller who may read
+-- that column of every memory: one with the privilege, and not subject to row security. The caller is the role that was set, or
+-- the one that logged in; a SECURITY DEFINER function of the application is judged by who called it. Everyone else is answered from the
+-- memories themselves, under their own privileges and policies: more slowly, and the same.
+-- False also while the user is listed in memory_recall_gaps, before setup has made the tables, and after a dump was restored by a
+-- superuser, until setup hands the function over: read as a superuser, a table of somebody else might be a view with code in it.
+CREATE FUNCTION @extschema@._gravity_memory_may_read_derived(p_user_id text, p_column text)
+RETURNS boolean
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_may_read_derived$
+DECLARE
+    v_caller CONSTANT name := CASE WHEN current_setting('role') = 'none' THEN session_user ELSE current_setting('role')::name END;
+    v_memories record;
+BEGIN
+    SELECT c.oid, c.relowner, c.relrowsecurity, c.relforcerowsecurity INTO v_memories
+    FROM pg_class AS c
+    WHERE c.oid = to_regclass('@extschema@.gravity_map') AND c.relkind IN ('r', 'p');
+    IF (has_column_privilege(v_caller, v_memories.oid, 'id', 'SELECT')
+        AND has_column_privilege(v_caller, v_memories.oid, 'user_id', 'SELECT')
+        AND has_column_privilege(v_caller, v_memories.oid, p_column, 'SELECT')
+        -- A memory is found by the words for its date, too.
+        AND (p_column <> 'content' OR has_column_privilege(v_caller, v_memories.oid, 'created_at', 'SELECT'))) IS NOT TRUE THEN
+        RETURN false;
+    END IF;
+    IF v_memories.relrowsecurity
+       AND NOT (SELECT r.rolsuper OR r.rolbypassrls
+                       OR (NOT v_memories.relforcerowsecurity AND pg_has_role(r.oid, v_memories.relowner, 'USAGE'))
+                FROM pg_roles AS r WHERE r.rolname = v_caller) THEN
+        RETURN false;
+    END IF;
+    -- Three tables: one that is missing makes the answer false too.
+    IF (SELECT count(*) FROM pg_class AS c
+        WHERE c.oid IN (to_regclass('@extschema@.memory_digests'), to_regclass('@extschema@.memory_postings'),
+                        to_regclass('@extschema@.memory_recall_gaps'))
+          AND pg_get_userbyid(c.relowner) = current_user AND c.relkind IN ('r', 'p')) < 3 THEN
+        RETURN false;
+    END IF;
+    RETURN NOT EXISTS (SELECT FROM @extschema@.memory_recall_gaps AS g WHERE g.user_id = p_user_id AND NOT g.is_every_user)
+       AND NOT EXISTS (SELECT FROM @extschema@.memory_recall_gaps AS g WHERE g.user_id = '' AND g.is_every_user);
+END
+$_gravity_memory_may_read_derived$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_may_read_derived(text, text) IS
+    'Whether the caller of a SECURITY DEFINER function may be answered from what is derived from a user''s memories.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_may_read_derived(text, text) FROM PUBLIC;
+
+-- sql/derivation/_gravity_memory_derive_memories.sql
+
+-- _gravity_memory_derive_memories(p_user_id, p_memory_ids, p_wait): derives what recall reads, for memories that are there already.
+--
+-- Locks each row against changes, not against reading, for the moment of one batch, so that what was derived from an older version never
+-- overwrites what a trigger derived from a newer one. Without p_wait, rows that another transaction is changing are passed over:
+-- waiting for several of them could deadlock.
+-- Returns the memories it passed over, which have to be tried again. Memories that are gone are left out.
+CREATE FUNCTION @extschema@._gravity_memory_derive_memories(p_user_id text, p_memory_ids uuid[], p_wait boolean)
+RETURNS uuid[]
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $_gravity_memory_derive_memories$
+DECLARE
+    v_locked uuid[];
+    v_user_ids text[];
+BEGIN
+    IF p_wait THEN
+        v_locked := ARRAY(SELECT m.id FROM @extschema@.gravity_map AS m
+                          WHERE m.id = ANY (p_memory_ids) AND m.user_id = p_user_id
+                          FOR SHARE);
+    ELSE
+        v_locked := ARRAY(SELECT m.id FROM @extschema@.gravity_map AS m
+                          WHERE m.id = ANY (p_memory_ids) AND m.user_id = p_user_id
+                          FOR SHARE SKIP LOCKED);
+    END IF;
+
+    v_user_ids := array_fill(p_user_id, ARRAY[cardinality(v_locked)]);
+    PERFORM @extschema@._gravity_memory_forget_derived(v_user_ids, v_locked);
+    BEGIN
+        PERFORM @extschema@._gravity_memory_derive(v_user_ids, v_locked);
+    EXCEPTION WHEN unique_violation THEN
+        -- Postings whose digests were removed by hand: only a look at all postings finds them.
+        DELETE FROM @extschema@.memory_postings AS p WHERE p.memory_id = ANY (v_locked);
+        PERFORM @extschema@._gravity_memory_derive(v_user_ids, v_locked);
+    END;
+
+    RETURN ARRAY(
+        SELECT m.id FROM @extschema@.gravity_map AS m
+        WHERE NOT p_wait AND m.id = ANY (p_memory_ids) AND m.user_id = p_user_id
+        EXCEPT
+        SELECT l.id FROM unnest(v_locked) AS l (id));
+END
+$_gravity_memory_derive_memories$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_derive_memories(text, uuid[], boolean) IS
+    'Derives what recall reads from memories that are there already, and returns those it has to come back to.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_derive_memories(text, uuid[], boolean) FROM PUBLIC;
+
+-- sql/derivation/_gravity_memory_begin_rebuild.sql
+
+-- _gravity_memory_begin_rebuild(p_batch_size, p_user_id, p_everything): notes what gravity_memory_rebuild_recall() has to work off.
+--
+-- Returns how many users are noted. Errors: 22023 for a batch size outside 1..100000, for a user together with
+-- p_everything; 42501 when row security is in force for the caller: what is not seen would be taken for gone.
+CREATE FUNCTION @extschema@._gravity_memory_begin_rebuild(p_batch_size integer, p_user_id text, p_everything boolean)
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_begin_rebuild$
+BEGIN
+    IF p_batch_size IS NULL OR p_batch_size NOT BETWEEN 1 AND 100000 THEN
+        RAISE EXCEPTION 'gravity_memory_rebuild_recall(): p_batch_size must be from 1 to 100000, not %',
+            COALESCE(p_batch_size::text, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'The rows of one batch are locked against changes until it commits: some hundred are a few milliseconds.';
+    END IF;
+    IF p_everything AND p_user_id IS NOT NULL THEN
+        RAISE EXCEPTION 'gravity_memory_rebuild_recall(): p_user_id and p_everything exclude each other'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Name a user, or ask for everything.';
+    END IF;
+    IF row_security_active('@extschema@.gravity_map') THEN
+        RAISE EXCEPTION 'gravity_memory_rebuild_recall(): row security hides memories from %', current_user
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'Run it as the owner of gravity_map, or, where row security is forced on the owner, as a role with BYPASSRLS.';
+    END IF;
+    IF p_user_id IS NOT NULL THEN
+        PERFORM @extschema@._gravity_memory_note_recall_gaps(ARRAY[p_user_id]);
+    END IF;
+    IF p_everything THEN
+        PERFORM @extschema@._gravity_memory_note_recall_gaps(NULL);
+    END IF;
+    -- The note that stands for everyone becomes one note per user, so that each is quick again as soon as its own is worked off.
+    -- Users of whom only derived rows are left are among them.
+    IF EXISTS (SELECT FROM @extschema@.memory_recall_gaps AS g WHERE g.is_every_user) THEN
+        PERFORM @extschema@._gravity_memory_note_recall_gaps(ARRAY(
+            SELECT m.user_id::text FROM @extschema@.gravity_map AS m
+            UNION
+            SELECT d.user_id FROM @extschema@.memory_digests AS d));
+        DELETE FROM @extschema@.memory_recall_gaps AS g WHERE g.is_every_user;
+    END IF;
+    RETURN (SELECT count(*) FROM @extschema@.memory_recall_gaps AS g WHERE g.user_id = p_user_id OR p_user_id IS NULL);
+END
+$_gravity_memory_begin_rebuild$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_begin_rebuild(integer, text, boolean) IS
+    'Notes the users whose derived rows a rebuild has to make anew, and returns how many they are.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_begin_rebuild(integer, text, boolean) FROM PUBLIC;
+
+-- sql/derivation/_gravity_memory_next_recall_gap.sql
+
+-- _gravity_memory_next_recall_gap(p_after, p_user_id): the next user of whom a rebuild has to make the derived rows anew.
+--
+-- In the order of user_id, after p_after (NULL: from the start), and only p_user_id when that is given. Returns one row, or none at the end:
+-- the user, when it was noted, and the ids of all of its memories, or of those of which nothing is derived where nothing else is amiss.
+CREATE FUNCTION @extschema@._gravity_memory_next_recall_gap(p_after text, p_user_id text)
+RETURNS TABLE (user_id text, noted_at timestamptz, memory_ids uuid[])
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_next_recall_gap$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT n.user_id, n.noted_at, ARRAY(
+               SELECT m.id
+               FROM @extschema@.gravity_map AS m
+               WHERE m.user_id = n.user_id
+                 AND NOT (n.only_missing AND EXISTS (
+                     SELECT FROM @extschema@.memory_digests AS d WHERE d.user_id = n.user_id AND d.memory_id = m.id)))
+    FROM (SELECT g.user_id, g.noted_at, g.only_missing
+          FROM @extschema@.memory_recall_gaps AS g
+          WHERE NOT g.is_every_user
+            AND (p_after IS NULL OR g.user_id > p_after)
+            AND (p_user_id IS NULL OR g.user_id = p_user_id)
+          ORDER BY g.user_id
+          LIMIT 1) AS n;
+END
+$_gravity_memory_next_recall_gap$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_next_recall_gap(text, text) IS
+    'The next user whose derived rows a rebuild has to make anew, with the ids of its memories.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_next_recall_gap(text, text) FROM PUBLIC;
+
+-- sql/derivation/_gravity_memory_derive_batch.sql
+
+-- _gravity_memory_derive_batch(p_user_id, p_noted_at, p_memory_ids, p_done, p_batch_size, p_passed_over): one step of a rebuild.
+--
+-- Derives the p_batch_size memories after the first p_done of p_memory_ids. When these are done, comes back to the memories passed
+-- over, one at a time, and waits for each: a transaction that holds one lock at a time takes part in no deadlock. When there is
+-- nothing left, removes derived rows that have no memory and strikes the user off, unless it was noted again meanwhile.
+-- Returns how far it is, what is passed over, and whether the user is finished. The caller commits after each step.
+CREATE FUNCTION @extschema@._gravity_memory_derive_batch(
+    p_user_id text, p_noted_at timestamptz, p_memory_ids uuid[], p_batch_size integer,
+    INOUT p_done integer, INOUT p_passed_over uuid[], OUT is_finished boolean)
+RETURNS record
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_derive_batch$
+DECLARE
+    v_orphans uuid[];
+BEGIN
+    is_finished := false;
+    IF p_done < cardinality(p_memory_ids) THEN
+        p_passed_over := p_passed_over || @extschema@._gravity_memory_derive_memories(
+            p_user_id, p_memory_ids[p_done + 1 : p_done + p_batch_size], false);
+        p_done := LEAST(p_done + p_batch_size, cardinality(p_memory_ids));
+    ELSIF p_passed_over <> '{}' THEN
+        PERFORM @extschema@._gravity_memory_derive_memories(p_user_id, p_passed_over[1:1], true);
+        p_passed_over := p_passed_over[2:];
+    END IF;
+    IF p_done < cardinality(p_memory_ids) OR p_passed_over <> '{}' THEN
+        RETURN;
+    END IF;
+
+    v_orphans := ARRAY(
+        SELECT d.memory_id
+        FROM @extschema@.memory_digests AS d
+        WHERE d.user_id = p_user_id
+          AND NOT EXISTS (SELECT FROM @extschema@.gravity_map AS m WHERE m.id = d.memory_id AND m.user_id = p_user_id));
+    PERFORM @extschema@._gravity_memory_forget_derived(array_fill(p_user_id, ARRAY[cardinality(v_orphans)]), v_orphans);
+    DELETE FROM @extschema@.memory_recall_gaps AS g
+    WHERE g.user_id = p_user_id AND NOT g.is_every_user AND g.noted_at = p_noted_at;
+    is_finished := true;
+END
+$_gravity_memory_derive_batch$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_derive_batch(text, timestamptz, uuid[], integer, integer, uuid[]) IS
+    'One step of gravity_memory_rebuild_recall(): derives a batch of a user''s memories, or finishes the user.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_derive_batch(text, timestamptz, uuid[], integer, integer, uuid[])
+    FROM PUBLIC;
+
+-- sql/derivation/gravity_memory_rebuild_recall.sql
+
+-- gravity_memory_rebuild_recall(p_batch_size, p_user_id, p_everything): derives what recall reads from memories that are there already.
+--
+-- For tables adopted with rows, after a load with triggers disabled, after a WARNING that says so, and after the dimension of the embeddings
+-- was changed. Works off memory_recall_gaps: the users that setup or a trigger noted; p_user_id does one user, noted or not;
+-- p_everything does all users. Searches are complete all the while: those of users not done yet look at every memory.
+-- Commits after each batch of p_batch_size memories (1 to 100000), so that a writer waits for the moment of one batch at most, and only
+-- for a memory in it. Interrupted, it goes on where it was when it is called again. Says how far it is every few seconds.
+-- Call it outside a transaction block. Errors: 22023 for a bad argument, 2D000 inside a transaction block.
+-- A procedure that commits cannot pin search_path, so everything in it is qualified.
+CREATE PROCEDURE @extschema@.gravity_memory_rebuild_recall(
+    p_batch_size integer DEFAULT 500, p_user_id text DEFAULT NULL, p_everything boolean DEFAULT false)
+LANGUAGE plpgsql
+AS $gravity_memory_rebuild_recall$
+DECLARE
+    v_users bigint;
+    v_users_done bigint := 0;
+    v_memories bigint := 0;
+    v_said_at timestamptz := pg_catalog.clock_timestamp();
+    v_user_id text;
+    v_noted_at timestamptz;
+    v_ids uuid[];
+    v_done integer;
+    v_passed_over uuid[];
+    v_is_finished boolean;
+BEGIN
+    v_users := @extschema@._gravity_memory_begin_rebuild(p_batch_size, p_user_id, p_everything);
+    COMMIT;
+    LOOP
+        SELECT g.user_id, g.noted_at, g.memory_ids INTO v_user_id, v_noted_at, v_ids
+        FROM @extschema@._gravity_memory_next_recall_gap(v_user_id, p_user_id) AS g;
+        EXIT WHEN v_user_id IS NULL;
+        v_done := 0;
+        v_passed_over := '{}';
+        v_is_finished := false;
+        WHILE NOT v_is_finished LOOP
+            SELECT b.p_done, b.p_passed_over, b.is_finished INTO v_done, v_passed_over, v_is_finished
+            FROM @extschema@._gravity_memory_derive_batch(v_user_id, v_noted_at, v_ids, p_batch_size, v_done, v_passed_over) AS b;
+            COMMIT;
+            IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) v_said_at OPERATOR(pg_catalog.>) '5 seconds'::pg_catalog.interval THEN
+                RAISE INFO 'gravity_memory: % of % users done, now at % of % memories of %',
+                    v_users_done, v_users, v_done, pg_catalog.cardinality(v_ids), pg_catalog.quote_literal(v_user_id);
+                v_said_at := pg_catalog.clock_timestamp();
+            END IF;
+        END LOOP;
+        v_users_done := v_users_done OPERATOR(pg_catalog.+) 1;
+        v_memories := v_memories OPERATOR(pg_catalog.+) pg_catalog.cardinality(v_ids);
+    END LOOP;
+    RAISE INFO 'gravity_memory: recall rebuilt for % users, % memories', v_users_done, v_memories;
+END
+$gravity_memory_rebuild_recall$;
+
+COMMENT ON PROCEDURE @extschema@.gravity_memory_rebuild_recall(integer, text, boolean) IS
+    'Derives what recall reads from memories that are there already, in batches that do not block writers; can be interrupted.';
+REVOKE EXECUTE ON PROCEDURE @extschema@.gravity_memory_rebuild_recall(integer, text, boolean) FROM PUBLIC;
+
+-- sql/derivation/_gravity_memory_fill_recall.sql
+
+-- _gravity_memory_fill_recall(): derives what recall reads from all memories at once, in this transaction.
+--
+-- For setup, on tables small enough; gravity_memory_rebuild_recall() does the same in batches. It blocks writers meanwhile, so that no
+-- row has to be locked: a lock is written into the row, and adoption leaves the rows of the application as they are.
+CREATE FUNCTION @extschema@._gravity_memory_fill_recall()
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $_gravity_memory_fill_recall$
+DECLARE
+    v_gap record;
+BEGIN
+    LOCK TABLE @extschema@.gravity_map IN SHARE ROW EXCLUSIVE MODE;
+    PERFORM @extschema@._gravity_memory_begin_rebuild(1, NULL, true);
+    -- All of it, also what was left of memories that are gone.
+    DELETE FROM @extschema@.memory_digests;
+    DELETE FROM @extschema@.memory_postings;
+    FOR v_gap IN
+        SELECT n.user_id, n.memory_ids
+        FROM @extschema@.memory_recall_gaps AS g
+        CROSS JOIN LATERAL @extschema@._gravity_memory_next_recall_gap(NULL, g.user_id) AS n
+    LOOP
+        PERFORM @extschema@._gravity_memory_derive(
+            array_fill(v_gap.user_id, ARRAY[cardinality(v_gap.memory_ids)]), v_gap.memory_ids);
+    END LOOP;
+    DELETE FROM @extschema@.memory_recall_gaps;
+END
+$_gravity_memory_fill_recall$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_fill_recall() IS
+    'Derives what recall reads from all memories at once.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_fill_recall() FROM PUBLIC;
+
+-- sql/settings/gravity_memory_set.sql
+
+-- gravity_memory_set(p_name, p_value): changes a setting for the whole database, from the next statement on.
+--
+-- Returns the value as stored. Setting a default stores no override. A setting that holds a schedule is applied to pg_cron at once; a
+-- new text_search_config makes recall read the memories themselves until CALL gravity_memory_rebuild_recall() has run; a feed of changes
+-- that is switched on again has its readers start anew. Only the
+-- owner of the settings table may call it; others are refused by the table's privileges.
+-- Errors: 22023 for an unknown name or an impossible value (the HINT names the valid ones); 55000 when setup has not run.
+CREATE FUNCTION @extschema@.gravity_memory_set(p_name text, p_value text)
+RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $gravity_memory_set$
+DECLARE
+    v_value CONSTANT text := @extschema@._gravity_memory_checked_setting(p_name, p_value);
+    v_old_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
+    v_old_value CONSTANT text := v_old_settings ->> p_name;
+BEGIN
+    IF to_regclass('@extschema@.gravity_memory_settings') IS NULL THEN
+        RAISE EXCEPTION 'the table gravity_memory_settings does not exist'
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'Run SELECT * FROM @extschema@.gravity_memory_setup() first.';
+    END IF;
+    IF v_value = @extschema@._gravity_memory_default_settings() ->> p_name THEN
+        DELETE FROM @extschema@.gravity_memory_settings AS s WHERE s.name = p_name;
+    ELSE
+        INSERT INTO @extschema@.gravity_memory_settings AS s (name, value)
+        VALUES (p_name, v_value)
+        ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value;
+    END IF;
+    IF p_name IN (SELECT d.name FROM @extschema@._gravity_memory_setting_definitions() AS d WHERE d.kind = 'schedule') THEN
+        PERFORM @extschema@.gravity_memory_schedule_jobs();
+    END IF;
+    IF p_name = 'text_search_config' AND v_value <> v_old_value AND to_regclass('@extschema@.memory_recall_gaps') IS NOT NULL
+       AND EXISTS (SELECT FROM @extschema@.gravity_map) THEN
+        PERFORM @extschema@._gravity_memory_note_recall_gaps(NULL);
+        RAISE NOTICE 'gravity_memory: recall reads every memory of a user until the terms of all memories are derived anew.'
+            USING HINT = 'Run CALL @extschema@.gravity_memory_rebuild_recall().';
+    END IF;
+    IF @extschema@._gravity_memory_records_events(v_old_settings || jsonb_build_object(p_name, v_value))
+       AND NOT @extschema@._gravity_memory_records_events(v_old_settings) AND to_regclass('@extschema@.memory_events') IS NOT NULL THEN
+        -- A cursor from before the feed was switched off has a hole behind it.
+        PERFORM @extschema@._gravity_memory_break_feed('no events were recorded until gravity_memory_set() was called');
+    END IF;
+    RETURN v_value;
+END
+$gravity_memory_set$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_set(text, text) IS
+    'Changes a setting for the whole database and returns the stored value; refuses unknown names and impossible values.';
+REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_set(text, text) FROM PUBLIC;
+
+-- sql/settings/gravity_memory_reset.sql
+
+-- gravity_memory_reset(p_name): gives a setting its default back.
+--
+-- Returns the default. Errors: 22023 for an unknown name; 55000 when setup has not run.
+CREATE FUNCTION @extschema@.gravity_memory_reset(p_name text)
+RETURNS text
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $gravity_memory_reset$
+    -- An unknown name has no default; the NULL is refused by name, which is the error wanted here.
+    SELECT @extschema@.gravity_memory_set(p_name, @extschema@._gravity_memory_default_settings() ->> p_name)
+$gravity_memory_reset$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_reset(text) IS
+    'Gives a setting its default back and returns it; refuses unknown names.';
+REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_reset(text) FROM PUBLIC;
+
+-- sql/similarity/_gravity_memory_check_embedding.sql
+
+-- _gravity_memory_check_embedding(p_embedding, p_caller): refuses a query vector that cannot be compared, and says why.
+--
+-- Errors: 22004 for NULL; 22023 for a dimension other than that of gravity_map.embedding, and for a vector without direction, whose cosine
+-- similarity to anything is undefined. NaN and infinite components never get here: pgvector refuses them (22000).
+CREATE FUNCTION @extschema@._gravity_memory_check_embedding(p_embedding vector, p_caller text)
+RETURNS void
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_check_embedding$
+DECLARE
+    v_dimensions integer;
+BEGIN
+    IF p_embedding IS NULL THEN
+        RAISE EXCEPTION '% needs a query vector, not NULL', p_caller
+            USING ERRCODE = 'null_value_not_allowed',
+                  HINT = 'Pass the embedding of the question, made by the model that made the memories'' embeddings.';
+    END IF;
+    SELECT a.atttypmod INTO v_dimensions
+    FROM pg_attribute AS a
+    WHERE a.attrelid = to_regclass('@extschema@.gravity_map') AND a.attname = 'embedding' AND NOT a.attisdropped;
+    IF v_dimensions > 0 AND v_dimensions <> vector_schema.vector_dims(p_embedding) THEN
+        RAISE EXCEPTION '%: the query vector has % dimensions, the memories'' embeddings have %', p_caller,
+            vector_schema.vector_dims(p_embedding), v_dimensions
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Use the model that made the memories'' embeddings; vectors of different models cannot be compared.';
+    END IF;
+    -- Not "norm = 0": components so small that their squares vanish give no similarity either.
+    IF NOT ((p_embedding OPERATOR(vector_schema.<=>) p_embedding) < 'NaN') THEN
+        RAISE EXCEPTION '%: the query vector has no direction (all components are zero, or far too small or large)', p_caller
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'A model returns such a vector for no text; look at what was embedded.';
+    END IF;
+END
+$_gravity_memory_check_embedding$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_check_embedding(vector, text) IS
+    'Refuses a query vector that is NULL, of another dimension than the memories'' embeddings, or without direction.';
+
+-- sql/similarity/_gravity_memory_check_search.sql
+
+-- _gravity_memory_check_search(p_caller, p_user_id, p_threshold, p_count): refuses search parameters that mean nothing.
+--
+-- Errors: 22004 for a NULL; 22023 for a threshold outside -1..1 (NaN included) and for a negative count. A count of 0 is legal and
+-- finds nothing; a count larger than the number of memories finds them all.
+CREATE FUNCTION @extschema@._gravity_memory_check_search(
+    p_caller text, p_user_id text, p_threshold double precision, p_count integer)
+RETURNS void
+LANGUAGE plpgsql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_check_search$
+BEGIN
+    IF p_user_id IS NULL THEN
+        RAISE EXCEPTION '% needs a user_id, not NULL', p_caller
+            USING ERRCODE = 'null_value_not_allowed',
+                  HINT = 'Memories are searched per user; @extschema@.gravity_memory_search_all() searches all users.';
+    END IF;
+    IF p_threshold IS NULL OR NOT p_threshold BETWEEN -1 AND 1 THEN
+        RAISE EXCEPTION '%: the similarity threshold must be a number from -1 to 1, not %', p_caller, COALESCE(p_threshold::text, 'NULL')
+            USING ERRCODE = CASE WHEN p_threshold IS NULL THEN 'null_value_not_allowed' ELSE 'invalid_parameter_value' END,
+                  HINT = 'Cosine similarity is 1 for the same direction, 0 for unrelated; -1 lets everything through.';
+    END IF;
+    IF p_count IS NULL OR p_count < 0 THEN
+        RAISE EXCEPTION '%: the number of results must be 0 or more, not %', p_caller, COALESCE(p_count::text, 'NULL')
+            USING ERRCODE = CASE WHEN p_count IS NULL THEN 'null_value_not_allowed' ELSE 'invalid_parameter_value' END,
+                  HINT = 'A number larger than the user''s memories returns all that qualify.';
+    END IF;
+END
+$_gravity_memory_check_search$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_check_search(text, text, double precision, integer) IS
+    'Refuses a NULL user, a threshold that is no cosine similarity, and a negative number of results.';
+
+-- sql/similarity/_gravity_memory_nearest_signatures.sql
+
+-- _gravity_memory_nearest_signatures(p_user_id, p_signature, p_count, p_farthest): a user's memories whose signatures differ in fewest bits.
+--
+-- The p_count nearest, and of those only the ones that differ in at most p_farthest bits, when that is given.
+-- Seq and bitmap scans are switched off for the planner: only the index-only scan reads nothing but the user's own rows in order, and
+-- without statistics the planner does not know.
+-- Returns the memories and the numbers of bits, nearest first, or NULLs when the caller has to look at the memories themselves: see
+-- _gravity_memory_may_read_derived(), and after the dimension of the embeddings was changed.
+-- SECURITY DEFINER, because the derived tables are readable by their owner only.
+CREATE FUNCTION @extschema@._gravity_memory_nearest_signatures(
+    p_user_id text, p_signature bit varying, p_count integer, p_farthest integer DEFAULT NULL,
+    OUT memory_ids uuid[], OUT distances integer[])
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET max_parallel_workers_per_gather = 0
+SET jit = off
+AS $_gravity_memory_nearest_signatures$
+BEGIN
+    IF NOT @extschema@._gravity_memory_may_read_derived(p_user_id, 'embedding') THEN
+        RETURN;
+    END IF;
+    SELECT COALESCE(array_agg(n.memory_id), '{}'), COALESCE(array_agg(n.distance), '{}') INTO memory_ids, distances
+    FROM (SELECT d.memory_id, (d.signature OPERATOR(vector_schema.<~>) p_signature)::integer AS distance
+          FROM @extschema@.memory_digests AS d
+          WHERE d.user_id = p_user_id AND d.signature IS NOT NULL
+            -- The distance of the p_count-th of some memories is no less than that of the p_count-th of all: most are not even sorted.
+            AND (d.signature OPERATOR(vector_schema.<~>) p_signature) <= COALESCE(p_farthest, (
+                SELECT CASE WHEN count(*) = p_count THEN max(f.distance) ELSE 'Infinity' END
+                FROM (SELECT s.distance
+                      FROM (SELECT e.signature OPERATOR(vector_schema.<~>) p_signature AS distance
+                            FROM @extschema@.memory_digests AS e
+                            WHERE e.user_id = p_user_id AND e.signature IS NOT NULL
+                            LIMIT 4 * p_count::bigint) AS s
+                      ORDER BY s.distance
+                      LIMIT p_count) AS f))
+          ORDER BY 2, 1
+          LIMIT p_count) AS n;
+EXCEPTION WHEN data_exception THEN
+    -- Signatures of another length.
+    memory_ids := NULL;
+    distances := NULL;
+END
+$_gravity_memory_nearest_signatures$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_nearest_signatures(text, bit varying, integer, integer) IS
+    'The memories of a user whose signatures are nearest to one, or NULL when the memories themselves have to be looked at.';
+
+-- sql/similarity/_gravity_memory_nearest.sql
+
+-- _gravity_memory_nearest(p_user_id, p_embedding, p_threshold, p_gravity_weight, p_count): a user's best memories for a vector.
+--
+-- score = similarity * (1 - p_gravity_weight) + gravity * p_gravity_weight; a NULL, NaN or infinite gravity counts as 0. Returns the p_count
+-- best by score among the memories with similarity >= p_threshold, best first, and fewer only when fewer qualify. Memories without
+-- embedding, or with a zero vector, have no similarity and are never returned.
+--
+-- Signatures (the sign of each component, one bit) put the user's memories in approximate order; they are then ranked by their full
+-- vectors in that order, until no further one can be expected to enter the answer. Two vectors with the angle a between them
+-- differ in about d * a / pi of their d signs, with the spread of a binomial distribution. Whoever enters has at least a known
+-- similarity: that of the last row of the answer so far (with gravity: what the highest gravity leaves to be reached), or the
+-- threshold. So everything up to the distance of that similarity plus recall_margin standard deviations is ranked; the mean is corrected
+-- by what the twenty most similar rows so far show, because components of real embeddings are not independent. (Not by the most similar of
+-- each slice: those of a slice far away have distances above the mean because they lie in it, and one would never stop.) When
+-- the first candidates are not enough, the others are fetched by distance. That goes on by itself for larger
+-- users, longer answers and embeddings whose signs say little; where they say nothing every memory is compared, as it is with
+-- fewer than 64 dimensions, for a user with few memories, and while the signatures may not be read. At least ten rows are
+-- made sure of.
+-- Candidates are looked up one by one: with hash and merge joins the planner would read the whole table for a few hundred of them.
+-- The vector indexes are of no use here: with a condition on the user they return too few rows, or wrong ones, silently.
+CREATE FUNCTION @extschema@._gravity_memory_nearest(
+    p_user_id text, p_embedding vector, p_threshold double precision, p_gravity_weight double precision, p_count integer)
+RETURNS TABLE (memory_id uuid, similarity double precision, score double precision)
+LANGUAGE plpgsql
+STABLE
+ROWS 10
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET max_parallel_workers_per_gather = 0
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $_gravity_memory_nearest$
+DECLARE
+    v_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
+    v_margin CONSTANT double precision := (v_settings ->> 'recall_margin')::double precision;
+    v_kept CONSTANT bigint := GREATEST(p_count, 10);
+    v_dimensions CONSTANT double precision := vector_schema.vector_dims(p_embedding);
+    v_few CONSTANT integer := 500000 / v_dimensions;
+    v_are_few boolean;
+    v_highest_gravity double precision := 0;
+    v_limit bigint;
+    v_candidates uuid[];
+    v_distances integer[];
+    v_done integer := 0;
+    v_goal bigint;
+    v_ids uuid[] := '{}'::uuid[];
+    v_similarities double precision[] := '{}'::double precision[];
+    v_scores double precision[] := '{}'::double precision[];
+    v_near_similarities double precision[] := '{}'::double precision[];
+    v_near_distances integer[] := '{}'::integer[];
+    v_reach double precision;
+    v_offset double precision;
+    v_needed double precision;
+    v_share double precision;
+    v_last_distance double precision;
+    v_is_settled boolean := false;
+BEGIN
+    IF p_count <= 0 THEN
+        RETURN;
+    END IF;
+    IF p_gravity_weight > 0 THEN
+        SELECT m.gravity_score INTO v_highest_gravity
+        FROM @extschema@.gravity_map AS m
+        WHERE m.user_id = p_user_id AND m.gravity_score < 'Infinity' ORDER BY m.gravity_score DESC LIMIT 1;
+        v_highest_gravity := GREATEST(v_highest_gravity, 0);
+    END IF;
+
+    -- So few memories that to compare them all, as they lie in the table, costs less than to look up a part of them.
+    v_are_few := (SELECT count(*) FROM (SELECT FROM @extschema@.gravity_map AS m WHERE m.user_id = p_user_id
+                                        LIMIT v_few + 1) AS f) <= v_few;
+
+    v_goal := 10 * (v_settings ->> 'recall_oversampling')::bigint + 4 * (v_kept - 10);
+    v_limit := GREATEST(320, 2 * v_goal);
+
+    <<candidates>>
+    WHILE NOT v_are_few AND v_dimensions >= 64 AND v_limit <= 200001 LOOP
+        SELECT n.memory_ids, n.distances INTO v_candidates, v_distances
+        FROM @extschema@._gravity_memory_nearest_signatures(
+            p_user_id, vector_schema.binary_quantize(p_embedding), v_limit::integer, v_reach::integer) AS n;
+        EXIT WHEN v_candidates IS NULL OR cardinality(v_candidates) > 200000;
+        -- Up to which distance the candidates are all that there are.
+        v_reach := CASE WHEN v_reach >= v_dimensions OR (v_reach IS NULL AND cardinality(v_candidates) < v_limit) THEN 'Infinity'
+                        WHEN v_reach IS NULL THEN v_distances[cardinality(v_distances)] - 1
+                        ELSE v_reach END;
+        WHILE v_done < cardinality(v_candidates) LOOP
+            v_goal := LEAST(v_goal, cardinality(v_candidates));
+            WITH slice AS MATERIALIZED (
+                SELECT r.id, r.similarity, r.distance,
+                       r.similarity * (1 - p_gravity_weight)
+                       + CASE WHEN abs(r.gravity) < 'Infinity' THEN r.gravity ELSE 0 END * p_gravity_weight AS score
+                FROM (
+                    -- OFFSET 0 keeps the distance from being computed once for the filter and again for the result.
+                    SELECT m.id, 1 - (m.embedding OPERATOR(vector_schema.<=>) p_embedding) AS similarity, c.distance,
+                           m.gravity_score::double precision AS gravity
+                    FROM unnest(v_candidates[v_done + 1 : v_goal], v_distances[v_done + 1 : v_goal]) AS c (id, distance)
+                    -- LIMIT keeps the planner from reading all memories of the user, of whom it does not know that they are many.
+                    CROSS JOIN LATERAL (SELECT g.id, g.user_id, g.embedding, g.gravity_score FROM @extschema@.gravity_map AS g
+                                        WHERE g.id = c.id LIMIT 1) AS m
+                    WHERE m.user_id = p_user_id
+                    OFFSET 0
+                ) AS r
+                WHERE r.similarity < 'NaN'
+            ), nearest AS MATERIALIZED (
+                SELECT u.similarity, u.distance FROM unnest(v_near_similarities, v_near_distances) AS u (similarity, distance)
+                UNION ALL
+                SELECT s.similarity, s.distance FROM slice AS s
+                ORDER BY similarity DESC
+                LIMIT 20
+            )
+            SELECT array_agg(b.id ORDER BY b.score DESC, b.id), array_agg(b.similarity ORDER BY b.score DESC, b.id),
+                   array_agg(b.score ORDER BY b.score DESC, b.id),
+                   (SELECT array_agg(o.similarity) FROM nearest AS o), (SELECT array_agg(o.distance) FROM nearest AS o),
+                   (SELECT avg(o.distance - v_dimensions * acos(LEAST(o.similarity, 1)) / pi()) FROM nearest AS o)
+            INTO v_ids, v_similarities, v_scores, v_near_similarities, v_near_distances, v_offset
+            FROM (SELECT u.id, u.similarity, u.score FROM unnest(v_ids, v_similarities, v_scores) AS u (id, similarity, score)
+                  UNION ALL
+                  SELECT s.id, s.similarity, s.score FROM slice AS s WHERE s.similarity >= p_threshold
+                  ORDER BY score DESC, id
+                  LIMIT v_kept) AS b;
+            v_done := v_goal;
+
+            -- The similarity that a row not ranked yet must have, and how far away its signature may then be.
+            v_needed := GREATEST(p_threshold, -1, CASE WHEN p_gravity_weight < 1 THEN
+                (v_scores[v_kept] - p_gravity_weight * v_highest_gravity) / (1 - p_gravity_weight) END);
+            v_share := LEAST(GREATEST(acos(LEAST(v_needed, 1)) / pi() + COALESCE(v_offset, 0) / v_dimensions, 0.01), 0.99);
+            v_last_distance := v_dimensions * v_share + v_margin * sqrt(v_dimensions * v_share * (1 - v_share));
+            v_is_settled := CASE WHEN v_done < cardinality(v_candidates) THEN v_needed > -1 AND v_distances[v_done] > v_last_distance
+                                 ELSE v_reach >= LEAST(v_last_distance, v_dimensions) END;
+            EXIT candidates WHEN v_is_settled;
+            -- Up to the last candidate within that distance, but with a new estimate when four times as many have been ranked.
+            SELECT LEAST(GREATEST(count(*) FILTER (WHERE d.distance <= v_last_distance) + 1, v_done + 1), 4 * v_done) INTO v_goal
+            FROM unnest(v_distances) AS d (distance);
+        END LOOP;
+        -- No candidate at all, or all are ranked and it takes more: those up to the distance known by now, and a little to spare.
+        v_is_settled := v_candidates = '{}';
+        EXIT WHEN v_is_settled;
+        v_reach := ceil(LEAST(v_last_distance + sqrt(v_dimensions) / 4, v_dimensions));
+        v_limit := 200001;
+    END LOOP;
+
+    IF v_is_settled THEN
+        RETURN QUERY
+        SELECT u.id, u.similarity, u.score
+        FROM unnest(v_ids, v_similarities, v_scores) WITH ORDINALITY AS u (id, similarity, score, rank)
+        ORDER BY u.rank
+        LIMIT p_count;
+        RETURN;
+    END IF;
+
+    -- Sorted by an expression that no vector index has, and OFFSET 0 as above.
+    RETURN QUERY
+    SELECT r.id, r.similarity,
+           r.similarity * (1 - p_gravity_weight)
+           + CASE WHEN abs(r.gravity) < 'Infinity' THEN r.gravity ELSE 0 END * p_gravity_weight AS score
+    FROM (
+        SELECT m.id, 1 - (m.embedding OPERATOR(vector_schema.<=>) p_embedding) AS similarity,
+               m.gravity_score::double precision AS gravity
+        FROM @extschema@.gravity_map AS m
+        WHERE m.user_id = p_user_id AND m.embedding IS NOT NULL
+          AND vector_schema.vector_dims(m.embedding) = vector_schema.vector_dims(p_embedding)
+        OFFSET 0
+    ) AS r
+    WHERE r.similarity >= p_threshold AND r.similarity < 'NaN'
+    ORDER BY 3 DESC, 1
+    LIMIT p_count;
+END
+$_gravity_memory_nearest$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_nearest(text, vector, double precision, double precision, integer) IS
+    'A user''s best memories for a vector, by cosine similarity and gravity, as exact as a comparison with all of them.';
+
+-- sql/similarity/match_memories.sql
+
+-- match_memories(query_embedding, match_threshold, match_count, user_id): a user's memories most similar to a vector.
+--
+-- Returns id, content, gravity_score, emotion_type, created_at and similarity (cosine, -1..1), most similar first: the match_count best
+-- with similarity >= match_threshold (0.7), and fewer only when fewer qualify. Names and defaults are the application's.
+-- Memories without embedding, or with a zero vector, are not found. match_count 0 and a user without memories: no rows.
+-- Errors: 22004 for a NULL argument (user_id has to be given); 22023 for a threshold outside -1..1, a negative count, a vector of
+-- another dimension or without direction. NaN and infinite components are refused by pgvector.
+CREATE FUNCTION @extschema@.match_memories(
+    query_embedding vector, match_threshold double precision DEFAULT 0.7, match_count integer DEFAULT 10, user_id text DEFAULT NULL)
+RETURNS TABLE (id uuid, content text, gravity_score double precision, emotion_type text, created_at timestamptz,
+               similarity double precision)
+LANGUAGE plpgsql
+STABLE
+ROWS 10
+SET search_path = pg_catalog, pg_temp
+AS $match_memories$
+#variable_conflict use_column
+BEGIN
+    PERFORM @extschema@._gravity_memory_check_search('match_memories()', match_memories.user_id, match_threshold, match_count);
+    PERFORM @extschema@._gravity_memory_check_embedding(query_embedding, 'match_memories()');
+    RETURN QUERY
+    SELECT m.id, m.content::text, m.gravity_score::double precision, m.emotion_type::text, m.created_at, n.similarity
+    FROM @extschema@._gravity_memory_nearest(match_memories.user_id, query_embedding, match_threshold, 0, match_count) AS n
+    JOIN @extschema@.gravity_map AS m ON m.id = n.memory_id
+    ORDER BY n.similarity DESC, m.id;
+END
+$match_memories$;
+
+COMMENT ON FUNCTION @extschema@.match_memories(vector, double precision, integer, text) IS
+    'A user''s memories most similar to a vector, by cosine; as many as exist and reach the threshold.';
+
+-- sql/similarity/gravity_weighted_search.sql
+
+-- gravity_weighted_search(query_embedding, user_id, match_threshold, gravity_weight, match_count): similar memories, weighed by gravity.
+--
+-- weighted_score = similarity * (1 - gravity_weight) + gravity_score * gravity_weight (the application's rule); a NULL gravity counts as
+-- 0. Returns the match_count best by weighted_score among the memories with similarity >= match_threshold, best first, with
+-- the columns of match_memories(); fewer only when fewer qualify.
+-- Errors: as match_memories(); 22023 too for a gravity_weight outside 0..1.
+CREATE FUNCTION @extschema@.gravity_weighted_search(
+    query_embedding vector, user_id text, match_threshold double precision DEFAULT 0.7,
+    gravity_weight double precision DEFAULT 0.3, match_count integer DEFAULT 10)
+RETURNS TABLE (id uuid, content text, gravity_score double precision, emotion_type text, created_at timestamptz,
+               similarity double precision, weighted_score double precision)
+LANGUAGE plpgsql
+STABLE
+ROWS 10
+SET search_path = pg_catalog, pg_temp
+AS $gravity_weighted_search$
+#variable_conflict use_column
+BEGIN
+    PERFORM @extschema@._gravity_memory_check_search(
+        'gravity_weighted_search()', gravity_weighted_search.user_id, match_threshold, match_count);
+    PERFORM @extschema@._gravity_memory_check_embedding(query_embedding, 'gravity_weighted_search()');
+    IF gravity_weight IS NULL OR NOT gravity_weight BETWEEN 0 AND 1 THEN
+        RAISE EXCEPTION 'gravity_weighted_search(): gravity_weight must be a number from 0 to 1, not %',
+            COALESCE(gravity_weight::text, 'NULL')
+            USING ERRCODE = CASE WHEN gravity_weight IS NULL THEN 'null_value_not_allowed' ELSE 'invalid_parameter_value' END,
+                  HINT = '0 orders by similarity alone, 1 by gravity alone.';
+    END IF;
+    RETURN QUERY
+    SELECT m.id, m.content::text, m.gravity_score::double precision, m.emotion_type::text, m.created_at, n.similarity, n.score
+    FROM @extschema@._gravity_memory_nearest(
+             gravity_weighted_search.user_id, query_embedding, match_threshold, gravity_weight, match_count) AS n
+    JOIN @extschema@.gravity_map AS m ON m.id = n.memory_id
+    ORDER BY n.score DESC, m.id;
+END
+$gravity_weighted_search$;
+
+COMMENT ON FUNCTION @extschema@.gravity_weighted_search(vector, text, double precision, double precision, integer) IS
+    'A user''s memories that are similar to a vector, ordered by a mixture of similarity and gravity.';
+
+-- sql/similarity/find_similar_memories.sql
+
+-- find_similar_memories(memory_id, similarity_threshold, max_results): the memories of the same user most similar to a given one.
+--
+-- Returns the columns of match_memories(), most similar first, without the memory itself: the max_results best with similarity >=
+-- similarity_threshold (0.7). A memory without embedding, or with a zero vector, has no similar ones: no rows.
+-- Errors: P0002 for a memory that does not exist or that the caller may not see; 22004 and 22023 as match_memories().
+CREATE FUNCTION @extschema@.find_similar_memories(
+    memory_id uuid, similarity_threshold double precision DEFAULT 0.7, max_results integer DEFAULT 10)
+RETURNS TABLE (id uuid, content text, gravity_score double precision, emotion_type text, created_at timestamptz,
+               similarity double precision)
+LANGUAGE plpgsql
+STABLE
+ROWS 10
+SET search_path = pg_catalog, pg_temp
+AS $find_similar_memories$
+#variable_conflict use_column
+DECLARE
+    v_memory record;
+BEGIN
+    IF find_similar_memories.memory_id IS NULL THEN
+        RAISE EXCEPTION 'find_similar_memories() needs a memory_id, not NULL'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the id of a memory in gravity_map.';
+    END IF;
+    SELECT m.user_id::text AS user_id, m.embedding INTO v_memory
+    FROM @extschema@.gravity_map AS m WHERE m.id = find_similar_memories.memory_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'find_similar_memories(): there is no memory %', find_similar_memories.memory_id
+            USING ERRCODE = 'no_data_found', HINT = 'It was deleted, or row security hides it.';
+    END IF;
+    PERFORM @extschema@._gravity_memory_check_search(
+        'find_similar_memories()', v_memory.user_id, similarity_threshold, max_results);
+    IF v_memory.embedding IS NULL
+       OR NOT ((v_memory.embedding OPERATOR(vector_schema.<=>) v_memory.embedding) < 'NaN')
+       OR max_results = 0 THEN
+        RETURN;
+    END IF;
+    -- One more than wanted: the memory itself is among the nearest, or as near as others.
+    RETURN QUERY
+    SELECT m.id, m.content::text, m.gravity_score::double precision, m.emotion_type::text, m.created_at, n.similarity
+    FROM @extschema@._gravity_memory_nearest(
+             v_memory.user_id, v_memory.embedding, similarity_threshold, 0, LEAST(max_results, 2147483646) + 1) AS n
+    JOIN @extschema@.gravity_map AS m ON m.id = n.memory_id
+    WHERE n.memory_id <> find_similar_memories.memory_id
+    ORDER BY n.similarity DESC, m.id
+    LIMIT max_results;
+END
+$find_similar_memories$;
+
+COMMENT ON FUNCTION @extschema@.find_similar_memories(uuid, double precision, integer) IS
+    'The memories of the same user that are most similar to a given one, by cosine.';
+
+-- sql/similarity/get_conversation_context.sql
+
+-- get_conversation_context(user_id, memory_trace_id, limit): the latest turns of one conversation, in the order they were said.
+--
+-- Returns id, content, gravity_score, emotion_type, created_at and metadata (where the application keeps the role) of the last "limit"
+-- (10) memories of the user with this memory_trace_id, oldest first. An unknown user or trace, and limit 0: no rows.
+-- Errors: 22004 for a NULL argument; 22023 for a negative limit.
+CREATE FUNCTION @extschema@.get_conversation_context(user_id text, memory_trace_id text, "limit" integer DEFAULT 10)
+RETURNS TABLE (id uuid, content text, gravity_score double precision, emotion_type text, created_at timestamptz, metadata jsonb)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $get_conversation_context$
+#variable_conflict use_column
+BEGIN
+    PERFORM @extschema@._gravity_memory_check_search('get_conversation_context()', get_conversation_context.user_id, 0, "limit");
+    IF get_conversation_context.memory_trace_id IS NULL THEN
+        RAISE EXCEPTION 'get_conversation_context() needs a memory_trace_id, not NULL'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the memory_trace_id of the conversation.';
+    END IF;
+    RETURN QUERY
+    SELECT t.id, t.content, t.gravity_score, t.emotion_type, t.created_at, t.metadata
+    FROM (
+        SELECT m.id, m.content::text AS content, m.gravity_score::double precision AS gravity_score,
+               m.emotion_type::text AS emotion_type, m.created_at, m.metadata
+        FROM @extschema@.gravity_map AS m
+        WHERE m.memory_trace_id::text = get_conversation_context.memory_trace_id
+          AND m.user_id = get_conversation_context.user_id
+        ORDER BY m.created_at DESC, m.id DESC
+        LIMIT get_conversation_context."limit"
+    ) AS t
+    ORDER BY t.created_at, t.id;
+END
+$get_conversation_context$;
+
+COMMENT ON FUNCTION @extschema@.get_conversation_context(text, text, integer) IS
+    'The latest memories of one conversation (memory_trace_id) of a user, oldest first.';
+
+-- sql/vector_indexes/gravity_memory_search_all.sql
+
+-- gravity_memory_search_all(query_embedding, match_threshold, match_count): memories of all users most similar to a vector.
+--
+-- Returns id, user_id, content, gravity_score, emotion_type, created_at and similarity (cosine, -1..1), most similar first: of the match_count
+-- (10) nearest memories that the caller may see, those with similarity >= match_threshold (0.7). Uses the index on embedding
+-- and sets how much of it to search (ivfflat.probes by the index's lists, hnsw.ef_search by match_count), so the answer is
+-- approximate: the bar is a recall@10 of .95. Where the index gives fewer rows than asked for, all memories are compared; so are all that a
+-- caller under row security may see, because an index finds the nearest of all and, of those, the few that pass a policy
+-- are not the nearest of the ones that do. For the memories of one user, match_memories() is exact and quicker. Zero vectors are not
+-- found. Errors: as match_memories().
+CREATE FUNCTION @extschema@.gravity_memory_search_all(
+    query_embedding vector, match_threshold double precision DEFAULT 0.7, match_count integer DEFAULT 10)
+RETURNS TABLE (id uuid, user_id text, content text, gravity_score double precision, emotion_type text, created_at timestamptz,
+               similarity double precision)
+LANGUAGE plpgsql
+STABLE
+ROWS 10
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
+SET jit = off
+-- These are given values below; naming them here restores the caller's when the function ends.
+SET ivfflat.probes = 1
+SET hnsw.ef_search = 40
+AS $gravity_memory_search_all$
+#variable_conflict use_column
+DECLARE
+    v_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
+    v_lists integer;
+    v_probes integer := (v_settings ->> 'embedding_probes')::integer;
+    v_ids uuid[];
+BEGIN
+    PERFORM @extschema@._gravity_memory_check_search('gravity_memory_search_all()', '', match_threshold, match_count);
+    PERFORM @extschema@._gravity_memory_check_embedding(query_embedding, 'gravity_memory_search_all()');
+    IF match_count = 0 THEN
+        RETURN;
+    END IF;
+
+    IF NOT row_security_active('@extschema@.gravity_map') THEN
+        SELECT max(COALESCE((SELECT o.option_value::integer FROM pg_options_to_table(c.reloptions) AS o WHERE o.option_name = 'lists'), 100))
+        INTO v_lists
+        FROM pg_index AS i
+        JOIN pg_class AS c ON c.oid = i.indexrelid
+        JOIN pg_am AS am ON am.oid = c.relam
+        WHERE i.indrelid = '@extschema@.gravity_map'::regclass AND i.indisvalid AND am.amname = 'ivfflat';
+        IF v_probes = 0 THEN
+            v_probes := LEAST(32768, GREATEST(5, ceil(1.5 * sqrt(COALESCE(v_lists, 100)))))::integer;
+        END IF;
+        PERFORM set_config('ivfflat.probes', v_probes::text, true);
+        PERFORM set_config('hnsw.ef_search', LEAST(1000, GREATEST(100, 2 * match_count::bigint))::text, true);
+        v_ids := ARRAY(
+            SELECT m.id FROM @extschema@.gravity_map AS m
+            WHERE m.embedding IS NOT NULL
+            ORDER BY m.embedding OPERATOR(vector_schema.<=>) query_embedding
+            LIMIT match_count);
+    END IF;
+    IF v_ids IS NULL OR cardinality(v_ids) < match_count THEN
+        -- By an expression that no index has. Zero vectors come last.
+        v_ids := ARRAY(
+            SELECT m.id FROM @extschema@.gravity_map AS m
+            WHERE m.embedding IS NOT NULL
+            ORDER BY (m.embedding OPERATOR(vector_schema.<=>) query_embedding) + 0
+            LIMIT match_count);
+    END IF;
+
+    RETURN QUERY
+    SELECT r.id, r.user_id, r.content, r.gravity_score, r.emotion_type, r.created_at, r.similarity
+    FROM (SELECT m.id, m.user_id::text AS user_id, m.content::text AS content, m.gravity_score::double precision AS gravity_score,
+                 m.emotion_type::text AS emotion_type, m.created_at,
+                 1 - (m.embedding OPERATOR(vector_schema.<=>) query_embedding) AS similarity
+          FROM unnest(v_ids) AS f (id)
+          JOIN @extschema@.gravity_map AS m ON m.id = f.id) AS r
+    WHERE r.similarity >= match_threshold AND r.similarity < 'NaN'
+    ORDER BY r.similarity DESC, r.id;
+END
+$gravity_memory_search_all$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_search_all(vector, double precision, integer) IS
+    'Memories of all users most similar to a vector, by cosine, through the index on embedding.';
+
+-- sql/recall/_gravity_memory_recall_conditions.sql
+
+-- _gravity_memory_recall_conditions(p_filters): the filters of recall_memories() as conditions on gravity_map AS m.
+--
+-- p_filters has one entry per filter in use, as recall_memories() names them without p_. The conditions carry their values as literals, so
+-- that each query is planned for the values it has. Identifiers of conversations are compared as text, because adopted tables
+-- may hold them as uuid. Returns the filter's name and its condition.
+CREATE FUNCTION @extschema@._gravity_memory_recall_conditions(p_filters jsonb)
+RETURNS TABLE (filter text, condition text)
+LANGUAGE sql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_recall_conditions$
+    SELECT f.key, format(c.template, f.value)
+    FROM (VALUES
+            (1, 'since', 'm.created_at >= %L::timestamptz'),
+            (2, 'until', 'm.created_at < %L::timestamptz'),
+            (3, 'emotion_type', 'm.emotion_type = %L'),
+            (4, 'entities', 'm.entities @> %L::text[]'),
+            (5, 'meta_tags', 'm.meta_tags @> %L::text[]'),
+            (6, 'thread_id', 'm.thread_id::text = %L'),
+            (7, 'session_id', 'm.session_id::text = %L'),
+            -- NaN sorts above every number.
+            (8, 'min_gravity', 'm.gravity_score >= %L AND m.gravity_score < ''Infinity'''),
+            (9, 'metadata', 'm.metadata @> %L::jsonb')
+         ) AS c (ordinal, filter, template)
+    JOIN jsonb_each_text(p_filters) AS f ON f.key = c.filter
+    ORDER BY c.ordinal
+$_gravity_memory_recall_conditions$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_recall_conditions(jsonb) IS
+    'The filters of a recall as conditions on gravity_map.';
+
+-- sql/recall/_gravity_memory_passing.sql
+
+-- _gravity_memory_passing(p_user_id, p_filters, p_memory_ids, p_most): which of these memories of a user pass the filters of a recall.
+--
+-- p_memory_ids NULL: all of the user's memories. Returns at most p_most (NULL: all) of them, in the order given.
+CREATE FUNCTION @extschema@._gravity_memory_passing(p_user_id text, p_filters jsonb, p_memory_ids uuid[], p_most integer)
+RETURNS uuid[]
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $_gravity_memory_passing$
+DECLARE
+    v_conditions CONSTANT text := (SELECT string_agg(' AND ' || c.condition, '')
+                                   FROM @extschema@._gravity_memory_recall_conditions(p_filters) AS c);
+    v_passing uuid[];
+BEGIN
+    IF p_memory_ids IS NULL THEN
+        EXECUTE 'SELECT array_agg(p.id) FROM (SELECT m.id FROM @extschema@.gravity_map AS m WHERE m.user_id = $1'
+                || v_conditions || ' LIMIT $2) AS p'
+            INTO v_passing USING p_user_id, p_most;
+    ELSE
+        -- LIMIT keeps the planner from reading all memories of the user instead of looking these up.
+        EXECUTE 'SELECT array_agg(p.id ORDER BY p.place) FROM (SELECT m.id, g.place FROM unnest($2) WITH ORDINALITY AS g (id, place) '
+                'CROSS JOIN LATERAL (SELECT r.* FROM @extschema@.gravity_map AS r WHERE r.id = g.id LIMIT 1) AS m '
+                'WHERE m.user_id = $1' || v_conditions || ' ORDER BY g.place LIMIT $3) AS p'
+            INTO v_passing USING p_user_id, p_memory_ids, p_most;
+    END IF;
+    RETURN COALESCE(v_passing, '{}');
+END
+$_gravity_memory_passing$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_passing(text, jsonb, uuid[], integer) IS
+    'Which of the given memories of a user pass the filters of a recall.';
+
+-- sql/lexical/_gravity_memory_query_terms.sql
+
+-- _gravity_memory_query_terms(p_user_id, p_query): the terms a query asks for, as keys of that user.
+--
+-- The lexemes of the query, and dates: names of months (English, or their first three letters), numbers from 1 to 31 beside them, four-digit
+-- years, and dates written 2023-05-08. 'may' counts as a month only beside a number or after in, of, since, last and the
+-- like, for it is a verb more often. Stop words are no terms: a query of stop words has none.
+-- Only the first 8,192 characters are read. Returns one row per distinct term.
+CREATE FUNCTION @extschema@._gravity_memory_query_terms(p_user_id text, p_query text)
+RETURNS TABLE (term text, term_key bigint)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+AS $_gravity_memory_query_terms$
+DECLARE
+    v_config CONSTANT regconfig := @extschema@._gravity_memory_text_search_config();
+    v_seed CONSTANT bigint := hashtextextended(p_user_id COLLATE "C", 0);
+    v_query CONSTANT text := lower(left(p_query, 8192));
+    v_month_names CONSTANT text := '(january|february|march|april|may|june|july|august|september|october|november|december|'
+                                   'jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec)';
+    v_months CONSTANT text[] := '{jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec}'::text[];
+BEGIN
+    RETURN QUERY
+    SELECT t.term, hashtextextended(t.term COLLATE "C", v_seed)
+    FROM (
+        SELECT l.lexeme
+        FROM unnest(to_tsvector(v_config, @extschema@._gravity_memory_words(v_query))) AS l
+        UNION
+        SELECT '@m' || array_position(v_months, left(r.found[1], 3))
+        FROM regexp_matches(v_query, '\m' || v_month_names || '\M', 'g') AS r (found)
+        WHERE r.found[1] <> 'may'
+           OR v_query ~ '\m(in|of|on|since|until|till|before|after|during|by|last|this|next|early|mid|late)\s+may\M'
+           OR v_query ~ '\mmay\s+[0-9]|[0-9](st|nd|rd|th)?\s+(of\s+)?may\M'
+        UNION
+        SELECT '@d' || COALESCE(r.found[1], r.found[2])::integer
+        FROM regexp_matches(v_query, '\m([0-9]{1,2})(?:st|nd|rd|th)?(?:\s+of)?\s+' || '(?:' || substr(v_month_names, 2) || '\M'
+                                     '|' || '\m(?:' || substr(v_month_names, 2) || '\.?\s+([0-9]{1,2})(?:st|nd|rd|th)?\M', 'g')
+             AS r (found)
+        WHERE COALESCE(r.found[1], r.found[2])::integer BETWEEN 1 AND 31
+        UNION
+        SELECT '@y' || r.found[1]
+        FROM regexp_matches(v_query, '\m((?:19|20)[0-9]{2})\M', 'g') AS r (found)
+        UNION
+        SELECT unnest(ARRAY['@m' || r.found[1]::integer, '@d' || r.found[2]::integer])
+        FROM regexp_matches(v_query, '\m(?:19|20)[0-9]{2}-([01][0-9])-([0-3][0-9])\M', 'g') AS r (found)
+    ) AS t (term);
+END
+$_gravity_memory_query_terms$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_query_terms(text, text) IS
+    'The terms that a query asks for: its lexemes and the dates in it, with their keys for one user.';
+
+-- sql/lexical/_gravity_memory_matching_postings.sql
+
+-- _gravity_memory_matching_postings(p_user_id, p_query, p_count, p_eligible): the p_count best memories by BM25.
+--
+-- BM25 over the user's own memories, k1 = 1.2, b = 0.3: the sum over the query's terms of idf * f * (k1 + 1) / (f + k1 * (1 - b + b *
+-- length / average length)), idf = ln(1 + (N - df + 0.5) / (df + 0.5)). N, df and the average are counted at query time:
+-- counters would make every writer of a user wait for the others. A term that occurs in none of the user's memories says
+-- nothing; of a long query the 32 rarest terms count.
+-- Rare terms first: the postings of the rarest terms, up to 20,000 of them and of three terms at least, name the candidates; common terms
+-- only re-score the best of these, because walking their postings costs most and tells least. Up to three terms, and up to
+-- 20,000 postings, the answer is exact.
+-- p_eligible restricts the answer (NULL: no restriction), not the statistics.
+-- Returns three arrays of equal length, one entry per memory and term: the memory, the number of the term, and its share of the
+-- score. is_reliable is false, and the arrays are NULL, when the caller has to look at the memories themselves: see
+-- _gravity_memory_may_read_derived().
+-- SECURITY DEFINER, because the derived tables are readable by their owner only.
+CREATE FUNCTION @extschema@._gravity_memory_matching_postings(
+    p_user_id text, p_query text, p_count integer, p_eligible uuid[],
+    OUT is_reliable boolean, OUT memory_ids uuid[], OUT term_numbers integer[], OUT term_scores double precision[])
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_mergejoin = off
+SET max_parallel_workers_per_gather = 0
+SET jit = off
+AS $_gravity_memory_matching_postings$
+DECLARE
+    v_postings_limit CONSTANT bigint := 20000;
+    v_keys bigint[];
+    v_counts bigint[];
+    v_weights double precision[];
+    v_total bigint;
+    v_slope double precision;
+    v_leading integer := 0;
+    v_walked bigint := 0;
+    v_candidates uuid[];
+    v_wanted integer;
+BEGIN
+    is_reliable := false;
+    IF NOT @extschema@._gravity_memory_may_read_derived(p_user_id, 'content') THEN
+        RETURN;
+    END IF;
+
+    SELECT array_agg(r.term_key ORDER BY r.memories, r.term_key), array_agg(r.memories ORDER BY r.memories, r.term_key)
+    INTO v_keys, v_counts
+    FROM (
+        SELECT t.term_key, c.memories
+        FROM @extschema@._gravity_memory_query_terms(p_user_id, p_query) AS t
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS memories FROM @extschema@.memory_postings AS p WHERE p.term_key = t.term_key
+        ) AS c
+        WHERE c.memories > 0
+        ORDER BY c.memories, t.term_key
+        LIMIT 32
+    ) AS r;
+    IF v_keys IS NULL THEN
+        is_reliable := true;
+        RETURN;
+    END IF;
+
+    -- k1 * (1 - b + b * length / average) = 0.84 + slope * length.
+    SELECT count(*), 0.36 / GREATEST(avg(d.length), 1)
+    INTO v_total, v_slope
+    FROM @extschema@.memory_digests AS d
+    WHERE d.user_id = p_user_id;
+    -- GREATEST: while another session writes, a posting may be counted whose document was not.
+    v_weights := ARRAY(SELECT 2.2 * ln(1 + (GREATEST(v_total - c.memories, 0) + 0.5) / (c.memories + 0.5))
+                    FROM unnest(v_counts) WITH ORDINALITY AS c (memories, number) ORDER BY c.number);
+
+    LOOP
+        v_leading := v_leading + 1;
+        v_walked := v_walked + v_counts[v_leading];
+        CONTINUE WHEN v_leading < cardinality(v_keys)
+                      AND (v_leading < 3 OR v_walked + v_counts[v_leading + 1] <= v_postings_limit);
+
+        v_wanted := CASE WHEN v_leading = cardinality(v_keys) THEN p_count ELSE GREATEST(500, 2 * p_count) END;
+        IF p_eligible IS NULL THEN
+            v_candidates := ARRAY(
+                SELECT p.memory_id
+                FROM unnest(v_keys[:v_leading], v_weights[:v_leading]) AS t (term_key, weight)
+                JOIN @extschema@.memory_postings AS p ON p.term_key = t.term_key
+                GROUP BY p.memory_id
+                ORDER BY sum(t.weight * p.frequency / (p.frequency + 0.84::double precision + v_slope * p.length)) DESC,
+                         p.memory_id
+                LIMIT v_wanted);
+        ELSE
+            v_candidates := ARRAY(
+                SELECT p.memory_id
+                FROM unnest(v_keys[:v_leading], v_weights[:v_leading]) AS t (term_key, weight)
+                JOIN @extschema@.memory_postings AS p ON p.term_key = t.term_key
+                -- IS TRUE makes it a hash table; the planner takes arrays for short and would join by nested loops.
+                WHERE (p.memory_id IN (SELECT unnest(p_eligible))) IS TRUE
+                GROUP BY p.memory_id
+                ORDER BY sum(t.weight * p.frequency / (p.frequency + 0.84::double precision + v_slope * p.length)) DESC,
+                         p.memory_id
+                LIMIT v_wanted);
+        END IF;
+        -- Too few of the rare terms' memories may be answered: the common terms have to name candidates too.
+        EXIT WHEN v_leading = cardinality(v_keys) OR cardinality(v_candidates) >= p_count;
+    END LOOP;
+
+    SELECT array_agg(r.memory_id), array_agg(r.term_number), array_agg(r.term_score)
+    INTO memory_ids, term_numbers, term_scores
+    FROM (
+        SELECT s.memory_id, s.term_number, s.term_score
+        FROM (
+            SELECT c.memory_id, t.term_number::integer AS term_number, b.term_score,
+                   sum(b.term_score) OVER (PARTITION BY c.memory_id) AS score
+            FROM unnest(v_candidates) AS c (memory_id)
+            CROSS JOIN unnest(v_keys, v_weights) WITH ORDINALITY AS t (term_key, weight, term_number)
+            CROSS JOIN LATERAL (
+                -- LIMIT keeps the planner from reading all postings of a term instead of looking this one up.
+                SELECT t.weight * q.frequency / (q.frequency + 0.84::double precision + v_slope * q.length) AS term_score
+                FROM @extschema@.memory_postings AS q
+                WHERE q.term_key = t.term_key AND q.memory_id = c.memory_id
+                LIMIT 1
+            ) AS b
+        ) AS s
+        ORDER BY s.score DESC, s.memory_id
+        LIMIT p_count * cardinality(v_keys)::bigint
+    ) AS r;
+    is_reliable := true;
+END
+$_gravity_memory_matching_postings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_matching_postings(text, text, integer, uuid[]) IS
+    'The memories of a user that match a query best by BM25, with each term''s share of the score.';
+
+-- sql/lexical/_gravity_memory_lexical_candidates.sql
+
+-- _gravity_memory_lexical_candidates(p_user_id, p_query, p_count, p_eligible, p_filters): the p_count best memories of a user by BM25.
+--
+-- Among p_eligible, when that is given, otherwise among those that pass p_filters ({}: all): four times as many are looked at first, and
+-- only when too few of them pass, all memories that do are listed. The statistics are those of all memories either way.
+-- The score is defined at _gravity_memory_matching_postings(), which answers from the derived tables. Where they may not be read, the
+-- terms of all memories of the user are derived here and now: slower, and complete.
+-- Returns the memory, its BM25 score, and the terms behind it: their numbers and their shares of the score.
+CREATE FUNCTION @extschema@._gravity_memory_lexical_candidates(
+    p_user_id text, p_query text, p_count integer, p_eligible uuid[], p_filters jsonb)
+RETURNS TABLE (memory_id uuid, bm25 double precision, term_numbers integer[], term_scores double precision[])
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET max_parallel_workers_per_gather = 0
+SET jit = off
+AS $_gravity_memory_lexical_candidates$
+DECLARE
+    v_found record;
+    v_found_ids uuid[];
+    v_passing uuid[] := p_eligible;
+    v_config regconfig;
+BEGIN
+    IF p_count <= 0 THEN
+        RETURN;
+    END IF;
+    IF p_eligible IS NULL AND p_filters <> '{}' THEN
+        v_found := @extschema@._gravity_memory_matching_postings(p_user_id, p_query, 4 * p_count, NULL);
+        v_found_ids := ARRAY(SELECT DISTINCT f.id FROM unnest(v_found.memory_ids) AS f (id));
+        v_passing := @extschema@._gravity_memory_passing(p_user_id, p_filters, v_found_ids, NULL);
+        IF NOT v_found.is_reliable
+           OR (cardinality(v_passing) < p_count AND cardinality(v_found_ids) >= 4 * p_count) THEN
+            v_passing := @extschema@._gravity_memory_passing(p_user_id, p_filters, NULL, NULL);
+            v_found := @extschema@._gravity_memory_matching_postings(p_user_id, p_query, p_count, v_passing);
+        END IF;
+    ELSE
+        v_found := @extschema@._gravity_memory_matching_postings(p_user_id, p_query, p_count, p_eligible);
+    END IF;
+    -- Terms are found by hash. Who writes content or a query can choose a word whose key is that of a word of another user: then, and
+    -- hardly ever by chance, a memory of that one is among those found, perhaps in the place of others.
+    IF v_found.is_reliable
+       AND NOT EXISTS (SELECT FROM (SELECT DISTINCT u.id FROM unnest(v_found.memory_ids) AS u (id)) AS f
+                       CROSS JOIN LATERAL (SELECT m.user_id FROM @extschema@.gravity_map AS m WHERE m.id = f.id LIMIT 1) AS o
+                       WHERE o.user_id <> p_user_id) THEN
+        RETURN QUERY
+        SELECT u.memory_id, sum(u.term_score), array_agg(u.term_number ORDER BY u.term_number),
+               array_agg(u.term_score ORDER BY u.term_number)
+        FROM unnest(v_found.memory_ids, v_found.term_numbers, v_found.term_scores) AS u (memory_id, term_number, term_score)
+        WHERE v_passing IS NULL OR u.memory_id IN (SELECT unnest(v_passing))
+        GROUP BY u.memory_id
+        ORDER BY 2 DESC, 1
+        LIMIT p_count;
+        RETURN;
+    END IF;
+
+    v_config := @extschema@._gravity_memory_text_search_config();
+    RETURN QUERY
+    WITH document AS MATERIALIZED (
+        SELECT m.id, d.length, d.term_keys, d.frequencies
+        FROM @extschema@.gravity_map AS m
+        CROSS JOIN LATERAL @extschema@._gravity_memory_document_terms(v_config, m.user_id, m.content, m.created_at) AS d
+        WHERE m.user_id = p_user_id
+    ), statistic AS (
+        SELECT count(*) AS total, GREATEST(avg(d.length)::double precision, 1) AS average FROM document AS d
+    ), posting AS MATERIALIZED (
+        SELECT d.id, LEAST(d.length, 32767) AS length, k.term_key, k.frequency
+        FROM document AS d
+        CROSS JOIN LATERAL unnest(d.term_keys, d.frequencies) AS k (term_key, frequency)
+        JOIN @extschema@._gravity_memory_query_terms(p_user_id, p_query) AS t ON t.term_key = k.term_key
+    ), term AS (
+        SELECT c.term_key, row_number() OVER (ORDER BY c.memories, c.term_key)::integer AS term_number,
+               ln(1 + (s.total - c.memories + 0.5) / (c.memories + 0.5))::double precision AS idf, s.average
+        FROM (SELECT p.term_key, count(*) AS memories FROM posting AS p GROUP BY p.term_key) AS c
+        CROSS JOIN statistic AS s
+        ORDER BY c.memories, c.term_key
+        LIMIT 32
+    )
+    SELECT s.id, sum(s.term_score), array_agg(s.term_number ORDER BY s.term_number),
+           array_agg(s.term_score ORDER BY s.term_number)
+    FROM (
+        SELECT p.id, t.term_number,
+               t.idf * 2.2::double precision * p.frequency
+               / (p.frequency + 1.2::double precision * (0.7::double precision
+                                                         + 0.3::double precision * p.length / t.average)) AS term_score
+        FROM posting AS p
+        JOIN term AS t ON t.term_key = p.term_key
+    ) AS s
+    WHERE v_passing IS NULL OR s.id IN (SELECT unnest(v_passing))
+    GROUP BY s.id
+    ORDER BY 2 DESC, 1
+    LIMIT p_count;
+END
+$_gravity_memory_lexical_candidates$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_lexical_candidates(text, text, integer, uuid[], jsonb) IS
+    'The memories of a user that match a query best by BM25, complete also while derived rows are missing.';
+
+-- sql/recall/_gravity_memory_checked_recall.sql
+
+-- _gravity_memory_checked_recall(...): refuses parameters of recall_memories() that mean nothing, and packs the filters in use.
+--
+-- Returns the filters as _gravity_memory_recall_conditions() takes them. Errors: 22004 null_value_not_allowed for a NULL user, limit or
+-- weight, and when neither query nor embedding is given; 22023 invalid_parameter_value for a limit outside 0..1000, a
+-- weight outside 0..1, a half-life that is not positive, and a minimum gravity outside 0..1 (NaN included).
+CREATE FUNCTION @extschema@._gravity_memory_checked_recall(
+    p_caller text, p_user_id text, p_has_query boolean, p_limit integer, p_since timestamptz, p_until timestamptz,
+    p_emotion_type text, p_entities text[], p_meta_tags text[], p_thread_id text, p_session_id text,
+    p_min_gravity double precision, p_metadata jsonb, p_weights jsonb, p_half_life interval)
+RETURNS jsonb
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_checked_recall$
+DECLARE
+    v_bad record;
+BEGIN
+    IF p_user_id IS NULL THEN
+        RAISE EXCEPTION '% needs a user', p_caller
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass p_user_id: memories are recalled per user.';
+    END IF;
+    IF NOT p_has_query THEN
+        RAISE EXCEPTION '% needs p_query or p_embedding', p_caller
+            USING ERRCODE = 'null_value_not_allowed',
+                  HINT = 'Either may be NULL, not both. To list memories by time or gravity, select from @extschema@.gravity_map.';
+    END IF;
+    IF p_limit IS NULL OR p_limit NOT BETWEEN 0 AND 1000 THEN
+        RAISE EXCEPTION '%: p_limit must be a whole number from 0 to 1000, not %', p_caller, COALESCE(p_limit::text, 'NULL')
+            USING ERRCODE = CASE WHEN p_limit IS NULL THEN 'null_value_not_allowed' ELSE 'invalid_parameter_value' END,
+                  HINT = 'Recall ranks the best of a user''s memories; to read all of them, select from @extschema@.gravity_map.';
+    END IF;
+    SELECT w.key, w.value INTO v_bad
+    FROM jsonb_each_text(p_weights) AS w
+    -- BETWEEN refuses NaN, which sorts above every number.
+    WHERE (w.value::double precision BETWEEN 0 AND 1) IS NOT TRUE
+    ORDER BY w.key
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '%: p_%_weight must be a number from 0 to 1, not %', p_caller, v_bad.key, COALESCE(v_bad.value, 'NULL')
+            USING ERRCODE = CASE WHEN v_bad.value IS NULL THEN 'null_value_not_allowed' ELSE 'invalid_parameter_value' END,
+                  HINT = 'A weight of 0 leaves that component out; only the proportions of the weights matter to the order.';
+    END IF;
+    IF p_half_life IS NULL OR p_half_life <= interval '0' OR NOT isfinite(p_half_life) THEN
+        RAISE EXCEPTION '%: p_half_life must be an interval greater than zero, not %', p_caller, COALESCE(p_half_life::text, 'NULL')
+            USING ERRCODE = CASE WHEN p_half_life IS NULL THEN 'null_value_not_allowed' ELSE 'invalid_parameter_value' END,
+                  HINT = 'For example interval ''30 days''. To ignore age, leave p_recency_weight at 0.';
+    END IF;
+    IF p_min_gravity IS NOT NULL AND NOT p_min_gravity BETWEEN 0 AND 1 THEN
+        RAISE EXCEPTION '%: p_min_gravity must be a number from 0 to 1, not %', p_caller, p_min_gravity
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave it NULL to recall memories of any gravity.';
+    END IF;
+    RETURN jsonb_strip_nulls(jsonb_build_object(
+        'since', p_since, 'until', p_until, 'emotion_type', p_emotion_type, 'entities', p_entities::text,
+        'meta_tags', p_meta_tags::text, 'thread_id', p_thread_id, 'session_id', p_session_id,
+        'min_gravity', p_min_gravity, 'metadata', p_metadata::text));
+END
+$_gravity_memory_checked_recall$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_checked_recall(
+    text, text, boolean, integer, timestamptz, timestamptz, text, text[], text[], text, text, double precision, jsonb, jsonb, interval) IS
+    'Refuses impossible parameters of recall_memories() and returns the filters in use.';
+
+-- sql/recall/_gravity_memory_similar_memories.sql
+
+-- _gravity_memory_similar_memories(p_user_id, p_embedding, p_count, p_eligible, p_filters): the p_count memories most similar to a vector.
+--
+-- Among p_eligible, when that is given, otherwise among those that pass p_filters ({}: all). Four times p_count are taken by signature and
+-- ranked by full vector: the end of a list of a hundred decides nothing, so it need not be as exact as
+-- _gravity_memory_nearest() makes it, at several times the cost. With filters, so many signatures are looked at that enough of
+-- them pass. A few hundred eligible memories are compared without signatures, and so are all where signatures may not be read, or
+-- say too little.
+-- Returns the memories by similarity, best first.
+CREATE FUNCTION @extschema@._gravity_memory_similar_memories(
+    p_user_id text, p_embedding vector, p_count integer, p_eligible uuid[], p_filters jsonb,
+    OUT memory_ids uuid[], OUT similarities double precision[])
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_mergejoin = off
+SET max_parallel_workers_per_gather = 0
+SET jit = off
+AS $_gravity_memory_similar_memories$
+DECLARE
+    v_compared uuid[];
+    v_asked integer := CASE WHEN p_filters = '{}' THEN 4 ELSE 16 END * p_count;
+    v_found integer;
+    v_distances integer[];
+BEGIN
+    IF cardinality(p_eligible) <= 5 * p_count THEN
+        v_compared := p_eligible;
+    ELSIF vector_schema.vector_dims(p_embedding) >= 64 THEN
+        LOOP
+            SELECT n.memory_ids, n.distances, cardinality(n.memory_ids) INTO v_compared, v_distances, v_found
+            FROM @extschema@._gravity_memory_nearest_signatures(p_user_id, vector_schema.binary_quantize(p_embedding), v_asked) AS n;
+            -- Signatures that are mostly alike, as those of embeddings without negative components, do not say who is nearer.
+            IF v_distances[v_found / 4 + 1] = v_distances[v_found] AND v_found = v_asked THEN
+                v_compared := NULL;
+            END IF;
+            EXIT WHEN p_filters = '{}' OR v_compared IS NULL;
+            v_compared := @extschema@._gravity_memory_passing(p_user_id, p_filters, v_compared, 4 * p_count);
+            EXIT WHEN cardinality(v_compared) = 4 * p_count OR v_found < v_asked;
+            v_asked := LEAST(v_asked * 8::bigint, 2147483647 / 10);
+        END LOOP;
+    END IF;
+
+    IF v_compared IS NULL AND p_filters = '{}' THEN
+        SELECT array_agg(c.memory_id), array_agg(c.similarity) INTO memory_ids, similarities
+        FROM @extschema@._gravity_memory_nearest(p_user_id, p_embedding, -1, 0, p_count) AS c;
+        RETURN;
+    END IF;
+    v_compared := COALESCE(v_compared, p_eligible, @extschema@._gravity_memory_passing(p_user_id, p_filters, NULL, NULL));
+    SELECT array_agg(c.id), array_agg(c.similarity) INTO memory_ids, similarities
+    FROM (
+        SELECT r.id, r.similarity
+        FROM (
+            SELECT m.id, 1 - (m.embedding OPERATOR(vector_schema.<=>) p_embedding) AS similarity
+            FROM unnest(v_compared) AS e (id)
+            -- LIMIT keeps the planner from reading all memories of the user, of whom it does not know that they are many.
+            CROSS JOIN LATERAL (SELECT g.id, g.user_id, g.embedding FROM @extschema@.gravity_map AS g WHERE g.id = e.id LIMIT 1) AS m
+            WHERE m.user_id = p_user_id AND m.embedding IS NOT NULL
+              AND vector_schema.vector_dims(m.embedding) = vector_schema.vector_dims(p_embedding)
+            OFFSET 0
+        ) AS r
+        WHERE r.similarity < 'NaN'
+        ORDER BY r.similarity DESC, r.id
+        LIMIT p_count
+    ) AS c;
+    -- Memories without direction, or that nobody can see any more, stood among the signatures in the place of others.
+    IF p_filters = '{}' AND cardinality(v_compared) = 4 * p_count AND COALESCE(cardinality(memory_ids), 0) < p_count THEN
+        SELECT array_agg(c.memory_id), array_agg(c.similarity) INTO memory_ids, similarities
+        FROM @extschema@._gravity_memory_nearest(p_user_id, p_embedding, -1, 0, p_count) AS c;
+    END IF;
+END
+$_gravity_memory_similar_memories$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_similar_memories(text, vector, integer, uuid[], jsonb) IS
+    'The memories of a user most similar to a vector among those that pass the filters of a recall.';
+
+-- sql/recall/_gravity_memory_ranked_memories.sql
+
+-- _gravity_memory_ranked_memories(...): every memory that a recall considers, with its score and the components of it.
+--
+-- Two lists of p_list_length memories each: the most similar ones by cosine, scaled to (similarity - that of the list's last) / best (the
+-- list's last counts as 0 when the list is full, otherwise 0 similarity does), and the best by BM25.
+-- A memory lends to the two turns before and after it in its session, w = p_neighbour_weight per turn: of its scaled
+-- similarity w and w^2, added up; of each term's share of BM25 sqrt(w) and w, but a term counts once for a memory, where it is
+-- strongest, so that a name that both speakers keep repeating is no evidence. The lexical sum is scaled by the best one found.
+-- Measured (bench/locomo.py): evidence recall@10 .82; with all that neighbours have added up, .80; without neighbours, .72. The best of
+-- both lists lend, two fifths of p_list_length of them: from a fifth to all, recall is the same within .003, and the turns around
+-- a memory cost more to look up than the memory itself.
+-- score = semantic + lexical + neighbour + gravity + recency, each with its weight in it: semantic and lexical are the memory's own, neighbour
+-- is what the turns around add to both, gravity is gravity_score, recency exp(-age / half-life). NULL and NaN gravity count as 0.
+-- Filters decide which memories may be answered, and which are in the lists: others neither appear nor lend. The statistics
+-- of BM25 stay those of all memories of the user.
+-- Returns memory_id, score and its components, and the raw similarity and BM25 (NULL outside that list).
+CREATE FUNCTION @extschema@._gravity_memory_ranked_memories(
+    p_user_id text, p_query text, p_embedding vector, p_list_length integer, p_filters jsonb,
+    p_semantic_weight double precision, p_lexical_weight double precision, p_neighbour_weight double precision,
+    p_gravity_weight double precision, p_recency_weight double precision, p_half_life interval)
+RETURNS TABLE (memory_id uuid, score double precision, semantic_score double precision, lexical_score double precision,
+               neighbour_score double precision, gravity_component double precision, recency_component double precision,
+               similarity double precision, bm25 double precision)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_mergejoin = off
+SET max_parallel_workers_per_gather = 0
+SET jit = off
+AS $_gravity_memory_ranked_memories$
+DECLARE
+    -- A selective filter is evaluated once; of one that many memories pass, only what is looked at is tested.
+    v_eligible_limit CONSTANT integer := 2000;
+    v_eligible uuid[];
+    v_similar_ids uuid[] := '{}'::uuid[];
+    v_similarities double precision[] := '{}'::double precision[];
+    v_base double precision;
+BEGIN
+    IF p_filters <> '{}' THEN
+        v_eligible := @extschema@._gravity_memory_passing(p_user_id, p_filters, NULL, v_eligible_limit + 1);
+        IF v_eligible = '{}' THEN
+            RETURN;
+        END IF;
+        IF cardinality(v_eligible) > v_eligible_limit THEN
+            v_eligible := NULL;
+        END IF;
+    END IF;
+
+    IF p_embedding IS NOT NULL AND p_semantic_weight > 0 THEN
+        PERFORM @extschema@._gravity_memory_check_embedding(p_embedding, 'recall_memories()');
+        SELECT COALESCE(s.memory_ids, '{}'), COALESCE(s.similarities, '{}') INTO v_similar_ids, v_similarities
+        FROM @extschema@._gravity_memory_similar_memories(p_user_id, p_embedding, p_list_length, v_eligible, p_filters) AS s;
+        SELECT CASE WHEN count(*) = p_list_length THEN GREATEST(min(u.similarity), 0) ELSE 0 END
+        INTO v_base
+        FROM unnest(v_similarities) AS u (similarity);
+    END IF;
+
+    RETURN QUERY
+    WITH semantic AS MATERIALIZED (
+        SELECT u.memory_id, u.similarity,
+               CASE WHEN max(u.similarity) OVER () > 0
+                    THEN GREATEST(u.similarity - v_base, 0) / max(u.similarity) OVER () ELSE 0 END AS scaled
+        FROM unnest(v_similar_ids, v_similarities) AS u (memory_id, similarity)
+    ), lexical AS MATERIALIZED (
+        SELECT c.memory_id, c.bm25, c.term_numbers, c.term_scores
+        FROM @extschema@._gravity_memory_lexical_candidates(
+                 p_user_id, CASE WHEN p_lexical_weight > 0 THEN p_query END, p_list_length, v_eligible, p_filters) AS c
+    ), listed AS MATERIALIZED (
+        SELECT COALESCE(s.memory_id, l.memory_id) AS memory_id,
+               p_semantic_weight * COALESCE(s.scaled, 0) + p_lexical_weight * COALESCE(l.bm25 / max(l.bm25) OVER (), 0) AS worth
+        FROM semantic AS s
+        FULL JOIN lexical AS l ON l.memory_id = s.memory_id
+    ), lender AS MATERIALIZED (
+        SELECT m.id, m.session_id, m.created_at
+        FROM (SELECT i.memory_id FROM listed AS i
+              WHERE p_neighbour_weight > 0
+              ORDER BY i.worth DESC, i.memory_id
+              LIMIT (SELECT 2 * p_list_length / 5)) AS u
+        -- LIMIT keeps the planner from reading all memories of the user instead of looking these up.
+        CROSS JOIN LATERAL (SELECT g.id, g.user_id, g.session_id, g.created_at FROM @extschema@.gravity_map AS g
+                            WHERE g.id = u.memory_id LIMIT 1) AS m
+        WHERE m.user_id = p_user_id AND m.session_id IS NOT NULL
+    ), turn AS MATERIALIZED (
+        SELECT i.memory_id AS lender_id, i.memory_id, 0 AS distance
+        FROM listed AS i
+        UNION ALL
+        SELECT l.id, t.id, t.distance
+        FROM lender AS l
+        CROSS JOIN LATERAL (
+            SELECT p.id, row_number() OVER () AS distance
+            FROM (SELECT m.id FROM @extschema@.gravity_map AS m
+                  WHERE m.user_id = p_user_id AND m.session_id = l.session_id AND (m.created_at, m.id) < (l.created_at, l.id)
+                  ORDER BY m.created_at DESC, m.id DESC
+                  LIMIT 2) AS p
+            UNION ALL
+            SELECT n.id, row_number() OVER ()
+            FROM (SELECT m.id FROM @extschema@.gravity_map AS m
+                  WHERE m.user_id = p_user_id AND m.session_id = l.session_id AND (m.created_at, m.id) > (l.created_at, l.id)
+                  ORDER BY m.created_at, m.id
+                  LIMIT 2) AS n
+        ) AS t
+    ), by_term AS (
+        SELECT t.memory_id, max(u.term_score * power(p_neighbour_weight, t.distance / 2.0::double precision)) AS term_score
+        FROM turn AS t
+        JOIN lexical AS l ON l.memory_id = t.lender_id
+        CROSS JOIN LATERAL unnest(l.term_numbers, l.term_scores) AS u (term_number, term_score)
+        GROUP BY t.memory_id, u.term_number
+    ), by_words AS (
+        SELECT b.memory_id, sum(b.term_score) AS total, max(sum(b.term_score)) OVER () AS best
+        FROM by_term AS b
+        GROUP BY b.memory_id
+    ), by_meaning AS (
+        SELECT t.memory_id, sum(s.scaled * power(p_neighbour_weight, t.distance)) AS total
+        FROM turn AS t
+        JOIN semantic AS s ON s.memory_id = t.lender_id
+        GROUP BY t.memory_id
+    ), weighed AS (
+        -- Read only when it weighs.
+        SELECT d.memory_id, m.created_at, m.gravity_score
+        FROM (SELECT DISTINCT t.memory_id FROM turn AS t WHERE p_gravity_weight > 0 OR p_recency_weight > 0) AS d
+        CROSS JOIN LATERAL (SELECT g.created_at, g.gravity_score FROM @extschema@.gravity_map AS g
+                            WHERE g.id = d.memory_id LIMIT 1) AS m
+    ), component AS (
+        SELECT c.memory_id AS id,
+               p_semantic_weight * COALESCE(s.scaled, 0) AS semantic,
+               p_lexical_weight * COALESCE(l.bm25 / w.best, 0) AS lexical,
+               p_semantic_weight * COALESCE(g.total, 0) + p_lexical_weight * COALESCE(w.total / w.best, 0) AS with_neighbours,
+               p_gravity_weight * CASE WHEN m.gravity_score BETWEEN 0 AND 1 THEN m.gravity_score::double precision ELSE 0 END
+                   AS gravity,
+               -- Infinite times are legal, and their age is no interval.
+               p_recency_weight * CASE WHEN m.created_at >= now() THEN 1
+                                       WHEN isfinite(m.created_at)
+                                       THEN exp(GREATEST(- date_part('epoch', now() - m.created_at)
+                                                         / date_part('epoch', p_half_life), -700))
+                                       ELSE 0 END AS recency,
+               s.similarity, l.bm25
+        FROM (SELECT DISTINCT t.memory_id FROM turn AS t) AS c
+        LEFT JOIN weighed AS m ON m.memory_id = c.memory_id
+        LEFT JOIN semantic AS s ON s.memory_id = c.memory_id
+        LEFT JOIN lexical AS l ON l.memory_id = c.memory_id
+        LEFT JOIN by_words AS w ON w.memory_id = c.memory_id
+        LEFT JOIN by_meaning AS g ON g.memory_id = c.memory_id
+    )
+    SELECT c.id, c.with_neighbours + c.gravity + c.recency, c.semantic, c.lexical,
+           -- Both halves of the difference are computed differently; what is left of equal values is not a neighbour's doing.
+           CASE WHEN c.with_neighbours - c.semantic - c.lexical > 1e-12 THEN c.with_neighbours - c.semantic - c.lexical ELSE 0 END,
+           c.gravity, c.recency, c.similarity, c.bm25
+    FROM component AS c
+    WHERE (c.similarity IS NOT NULL OR c.bm25 IS NOT NULL OR c.with_neighbours > 0)
+      AND (p_filters = '{}'
+           OR c.id IN (SELECT unnest(@extschema@._gravity_memory_passing(
+                           p_user_id, p_filters, ARRAY(SELECT DISTINCT t.memory_id FROM turn AS t), NULL))));
+END
+$_gravity_memory_ranked_memories$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_ranked_memories(
+    text, text, vector, integer, jsonb, double precision, double precision, double precision, double precision, double precision,
+    interval) IS
+    'Every memory that a recall considers, with its score and the components of it.';
+
+-- sql/recall/recall_memories.sql
+
+-- recall_memories(p_user_id, p_query, p_embedding, p_limit, filters, weights): the user's memories that answer a question best.
+--
+-- p_query is the question in words, p_embedding its embedding; either may be NULL. p_limit 0..1000.
+-- Filters (NULL: not used): p_since <= created_at < p_until; p_emotion_type, p_thread_id, p_session_id equal; p_entities, p_meta_tags
+-- and p_metadata contained; gravity_score >= p_min_gravity. A filtered recall ranks the memories that pass as it would rank
+-- them were they the only ones to answer: a selective filter costs no results.
+-- Weights 0..1: p_semantic_weight and p_lexical_weight of the two lists, p_neighbour_weight what a turn lends to the next one,
+-- p_gravity_weight of gravity_score, p_recency_weight of exp(-age / p_half_life), so that recency is .37 at that age. How
+-- the score is made: _gravity_memory_ranked_memories(). The defaults were chosen by cross-validation (bench/locomo.py).
+-- Returns, best first, the memory with score = semantic_score + lexical_score + neighbour_score + gravity_component + recency_component, and
+-- the raw cosine similarity and BM25 score (NULL when it was not among the best by that measure). Fewer rows than p_limit when fewer
+-- memories match: a query of stop words alone, or an unknown user, gets an empty answer. Memories without embedding are
+-- found by words and neighbours, those without content by meaning, neighbours and date.
+-- Errors: 22004 for a NULL user, limit or weight and when p_query and p_embedding are both NULL; 22023 for a limit, weight, half-life or
+-- minimum gravity out of range, and for an embedding of another dimension than the memories' or without direction (zero
+-- vector). Of p_query the first 8,192 characters and the 32 rarest terms count.
+CREATE FUNCTION @extschema@.recall_memories(
+    p_user_id text, p_query text DEFAULT NULL, p_embedding vector DEFAULT NULL, p_limit integer DEFAULT 10,
+    p_since timestamptz DEFAULT NULL, p_until timestamptz DEFAULT NULL, p_emotion_type text DEFAULT NULL,
+    p_entities text[] DEFAULT NULL, p_meta_tags text[] DEFAULT NULL, p_thread_id text DEFAULT NULL,
+    p_session_id text DEFAULT NULL, p_min_gravity double precision DEFAULT NULL, p_metadata jsonb DEFAULT NULL,
+    p_semantic_weight double precision DEFAULT 0.5, p_lexical_weight double precision DEFAULT 0.5,
+    p_neighbour_weight double precision DEFAULT 0.5, p_gravity_weight double precision DEFAULT 0,
+    p_recency_weight double precision DEFAULT 0, p_half_life interval DEFAULT '30 days')
+RETURNS TABLE (id uuid, content text, created_at timestamptz, gravity_score double precision, emotion_type text, session_id text,
+               thread_id text, score double precision, semantic_score double precision, lexical_score double precision,
+               neighbour_score double precision, gravity_component double precision, recency_component double precision,
+               similarity double precision, bm25 double precision)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_mergejoin = off
+SET max_parallel_workers_per_gather = 0
+SET jit = off
+AS $recall_memories$
+DECLARE
+    v_filters CONSTANT jsonb := @extschema@._gravity_memory_checked_recall(
+        'recall_memories()', p_user_id, p_query IS NOT NULL OR p_embedding IS NOT NULL, p_limit, p_since, p_until, p_emotion_type,
+        p_entities, p_meta_tags, p_thread_id, p_session_id, p_min_gravity, p_metadata,
+        jsonb_build_object('semantic', p_semantic_weight, 'lexical', p_lexical_weight, 'neighbour', p_neighbour_weight,
+                           'gravity', p_gravity_weight, 'recency', p_recency_weight), p_half_life);
+BEGIN
+    RETURN QUERY
+    SELECT m.id, m.content::text, m.created_at, m.gravity_score::double precision, m.emotion_type::text, m.session_id::text,
+           m.thread_id::text, r.score, r.semantic_score, r.lexical_score, r.neighbour_score, r.gravity_component,
+           r.recency_component, r.similarity, r.bm25
+    FROM (
+        SELECT k.*
+        FROM @extschema@._gravity_memory_ranked_memories(
+                 p_user_id, p_query, p_embedding, GREATEST(100, p_limit), v_filters, p_semantic_weight, p_lexical_weight,
+                 p_neighbour_weight, p_gravity_weight, p_recency_weight, p_half_life) AS k
+        ORDER BY k.score DESC, k.memory_id
+        LIMIT p_limit
+    ) AS r
+    CROSS JOIN LATERAL (SELECT g.id, g.user_id, g.content, g.created_at, g.gravity_score, g.emotion_type, g.session_id, g.thread_id
+                        FROM @extschema@.gravity_map AS g WHERE g.id = r.memory_id LIMIT 1) AS m
+    -- Terms are found by hash: who writes the query can choose a word whose key is that of a word of another user.
+    WHERE m.user_id = p_user_id
+    ORDER BY r.score DESC, r.memory_id;
+END
+$recall_memories$;
+
+COMMENT ON FUNCTION @extschema@.recall_memories(
+    text, text, vector, integer, timestamptz, timestamptz, text, text[], text[], text, text, double precision, jsonb, double precision,
+    double precision, double precision, double precision, double precision, interval) IS
+    'The memories of a user that answer a question best, by meaning, words and the turns around them, with every component of the score.';
+
+-- sql/recall/gravity_memory_explain_recall.sql
+
+-- gravity_memory_explain_recall(as recall_memories(), p_memory_id): why a memory is, or is not, in that answer.
+--
+-- Takes the parameters of recall_memories() in the same order, and the memory. Returns one row:
+-- verdict: 'answered'; 'below limit' (ranked, but p_limit others are better); 'not listed' (neither among the best by meaning or by words,
+-- nor a neighbour of one that is); 'filtered out'; 'unknown' (no memory of this user has that id, or the caller may not see it).
+-- filtered_by: the filters it does not pass. rank: its place among the candidates of this recall, of which there are candidates.
+-- The score and its components are those of recall_memories(), NULL unless it was ranked. similarity and bm25 are its own, computed
+-- whether or not it was listed (NULL: no embedding, or not asked for; no word in common); explanation says it in a sentence.
+-- Errors: those of recall_memories(); 22004 for a NULL p_memory_id.
+CREATE FUNCTION @extschema@.gravity_memory_explain_recall(
+    p_user_id text, p_query text DEFAULT NULL, p_embedding vector DEFAULT NULL, p_limit integer DEFAULT 10,
+    p_since timestamptz DEFAULT NULL, p_until timestamptz DEFAULT NULL, p_emotion_type text DEFAULT NULL,
+    p_entities text[] DEFAULT NULL, p_meta_tags text[] DEFAULT NULL, p_thread_id text DEFAULT NULL,
+    p_session_id text DEFAULT NULL, p_min_gravity double precision DEFAULT NULL, p_metadata jsonb DEFAULT NULL,
+    p_semantic_weight double precision DEFAULT 0.5, p_lexical_weight double precision DEFAULT 0.5,
+    p_neighbour_weight double precision DEFAULT 0.5, p_gravity_weight double precision DEFAULT 0,
+    p_recency_weight double precision DEFAULT 0, p_half_life interval DEFAULT '30 days', p_memory_id uuid DEFAULT NULL)
+RETURNS TABLE (memory_id uuid, verdict text, explanation text, filtered_by text[], rank bigint, candidates bigint,
+               score double precision, semantic_score double precision, lexical_score double precision,
+               neighbour_score double precision, gravity_component double precision, recency_component double precision,
+               similarity double precision, bm25 double precision)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $gravity_memory_explain_recall$
+DECLARE
+    v_filters CONSTANT jsonb := @extschema@._gravity_memory_checked_recall(
+        'gravity_memory_explain_recall()', p_user_id, p_query IS NOT NULL OR p_embedding IS NOT NULL, p_limit, p_since, p_until,
+        p_emotion_type, p_entities, p_meta_tags, p_thread_id, p_session_id, p_min_gravity, p_metadata,
+        jsonb_build_object('semantic', p_semantic_weight, 'lexical', p_lexical_weight, 'neighbour', p_neighbour_weight,
+                           'gravity', p_gravity_weight, 'recency', p_recency_weight), p_half_life);
+    v_list_length CONSTANT integer := GREATEST(100, p_limit);
+    v_condition record;
+    v_passes boolean;
+    v_last_score double precision;
+    v_last_similarity double precision;
+    v_last_bm25 double precision;
+BEGIN
+    IF p_memory_id IS NULL THEN
+        RAISE EXCEPTION 'gravity_memory_explain_recall() needs a memory'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass p_memory_id, the id of the memory to explain.';
+    END IF;
+    memory_id := p_memory_id;
+    IF p_embedding IS NOT NULL THEN
+        PERFORM @extschema@._gravity_memory_check_embedding(p_embedding, 'gravity_memory_explain_recall()');
+    END IF;
+
+    SELECT NULLIF(1 - (m.embedding OPERATOR(vector_schema.<=>) p_embedding), 'NaN')
+    INTO similarity
+    FROM @extschema@.gravity_map AS m
+    WHERE m.id = p_memory_id AND m.user_id = p_user_id;
+    IF NOT FOUND THEN
+        verdict := 'unknown';
+        explanation := 'No memory of this user has this id, or you may not see it.';
+        RETURN NEXT;
+        RETURN;
+    END IF;
+    SELECT c.bm25 INTO bm25
+    FROM @extschema@._gravity_memory_lexical_candidates(p_user_id, p_query, 1, ARRAY[p_memory_id], '{}') AS c;
+
+    filtered_by := '{}';
+    FOR v_condition IN SELECT c.filter, c.condition FROM @extschema@._gravity_memory_recall_conditions(v_filters) AS c LOOP
+        EXECUTE format('SELECT (%s) IS TRUE FROM @extschema@.gravity_map AS m WHERE m.id = $1 AND m.user_id = $2',
+                       v_condition.condition)
+        INTO v_passes USING p_memory_id, p_user_id;
+        IF NOT v_passes THEN
+            filtered_by := filtered_by || v_condition.filter;
+        END IF;
+    END LOOP;
+    IF filtered_by <> '{}' THEN
+        verdict := 'filtered out';
+        explanation := format('It does not pass: %s.',
+                              (SELECT string_agg('p_' || f, ', ') FROM unnest(filtered_by) AS f));
+        RETURN NEXT;
+        RETURN;
+    END IF;
+
+    WITH ranked AS MATERIALIZED (
+        SELECT k.*, row_number() OVER (ORDER BY k.score DESC, k.memory_id) AS rank, count(*) OVER () AS candidates
+        FROM @extschema@._gravity_memory_ranked_memories(
+                 p_user_id, p_query, p_embedding, v_list_length, v_filters, p_semantic_weight, p_lexical_weight,
+                 p_neighbour_weight, p_gravity_weight, p_recency_weight, p_half_life) AS k
+    )
+    SELECT r.rank, a.candidates, r.score, r.semantic_score, r.lexical_score, r.neighbour_score, r.gravity_component,
+           r.recency_component, a.last_score, a.last_similarity, a.last_bm25
+    INTO rank, candidates, score, semantic_score, lexical_score, neighbour_score, gravity_component, recency_component,
+         v_last_score, v_last_similarity, v_last_bm25
+    FROM (SELECT count(*) AS candidates, min(k.score) FILTER (WHERE k.rank <= p_limit) AS last_score,
+                 min(k.similarity) AS last_similarity, min(k.bm25) AS last_bm25
+          FROM ranked AS k) AS a
+    LEFT JOIN ranked AS r ON r.memory_id = p_memory_id;
+
+    IF rank <= p_limit THEN
+        verdict := 'answered';
+        explanation := format('Ranked %s of %s candidates, within p_limit %s.', rank, candidates, p_limit);
+    ELSIF rank IS NOT NULL THEN
+        verdict := 'below limit';
+        explanation := format('Ranked %s of %s candidates with score %s; the last one answered within p_limit %s has %s.',
+                              rank, candidates, round(score::numeric, 4), p_limit,
+                              COALESCE(round(v_last_score::numeric, 4)::text, 'none'));
+    ELSE
+        verdict := 'not listed';
+        explanation := format(
+            'Not among the %s best by meaning (%s) or by words (%s), and no such memory is within two turns of it in its session.',
+            v_list_length,
+            CASE WHEN p_embedding IS NULL THEN 'no p_embedding given' WHEN p_semantic_weight = 0 THEN 'p_semantic_weight is 0'
+                 WHEN similarity IS NULL THEN 'it has no embedding, or one without direction'
+                 ELSE format('similarity %s, the last listed has %s', round(similarity::numeric, 4),
+                             COALESCE(round(v_last_similarity::numeric, 4)::text, 'none')) END,
+            CASE WHEN p_query IS NULL THEN 'no p_query given' WHEN p_lexical_weight = 0 THEN 'p_lexical_weight is 0'
+                 WHEN bm25 IS NULL THEN 'no term in common'
+                 ELSE format('BM25 %s, the last listed has %s', round(bm25::numeric, 4),
+                             COALESCE(round(v_last_bm25::numeric, 4)::text, 'none')) END);
+    END IF;
+    RETURN NEXT;
+END
+$gravity_memory_explain_recall$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_explain_recall(
+    text, text, vector, integer, timestamptz, timestamptz, text, text[], text[], text, text, double precision, jsonb, double precision,
+    double precision, double precision, double precision, double precision, interval, uuid) IS
+    'Why a memory is or is not in the answer of recall_memories() with the same parameters.';
+
+-- sql/setup/_gravity_memory_adoption_mismatches.sql
+
+-- _gravity_memory_adoption_mismatches(): why existing tables cannot be adopted, one line per mismatch, each with what to do.
+--
+-- Looks at every table of the catalogue that exists: its kind, the types of its columns, columns that cannot be added to a table
+-- with rows, the unique key that foreign keys need, and columns of the arc tables that our inserts could not fill.
+-- Columns that are merely missing, and columns of the application's own, are no mismatch. Returns nothing when all fits.
+CREATE FUNCTION @extschema@._gravity_memory_adoption_mismatches()
+RETURNS SETOF text
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
+AS $_gravity_memory_adoption_mismatches$
+    WITH existing AS (
+        SELECT t.table_name, c.oid AS table_oid, c.relkind
+        FROM @extschema@._gravity_memory_table_catalogue() AS t
+        JOIN pg_class AS c ON c.oid = to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name))
+    ), wanted AS (
+        SELECT e.table_name, e.table_oid, w.ordinal, w.column_name, w.modifiers,
+               -- The dimension of an existing embedding column is its owner's choice: types are compared without their modifier.
+               regexp_replace(w.data_type, '\([0-9]+\)$', '') AS type_name, w.data_type, w.also_accepted,
+               a.attnum, format_type(a.atttypid, NULL) AS actual_type, a.attgenerated
+        FROM existing AS e
+        JOIN @extschema@._gravity_memory_column_catalogue() AS w ON w.table_name = e.table_name
+        LEFT JOIN pg_attribute AS a ON a.attrelid = e.table_oid AND a.attname = w.column_name AND NOT a.attisdropped
+        WHERE e.relkind IN ('r', 'p')
+    )
+    SELECT m.problem
+    FROM (
+        SELECT e.table_name, 0 AS ordinal,
+               format('%I is not a table: rename it away, or create the extension in another schema', e.table_name) AS problem
+        FROM existing AS e
+        WHERE e.relkind NOT IN ('r', 'p')
+        UNION ALL
+        SELECT w.table_name, w.ordinal,
+               format('%I.%I is %s, must be %s: convert it, or rename it away and setup adds an empty %I, then copy the values',
+                      w.table_name, w.column_name, w.actual_type, w.data_type, w.column_name)
+        FROM wanted AS w
+        WHERE w.attnum IS NOT NULL
+          -- format_type() leaves out the schema of a type that is visible, which under our search_path pgvector's never is.
+          AND w.actual_type <> w.type_name
+          AND w.actual_type <> ALL (w.also_accepted)
+        UNION ALL
+        SELECT w.table_name, w.ordinal,
+               format('%I.%I is generated, must be an ordinary column: ALTER TABLE %I ALTER COLUMN %I DROP EXPRESSION',
+                      w.table_name, w.column_name, w.table_name, w.column_name)
+        FROM wanted AS w
+        WHERE w.attgenerated <> ''
+        UNION ALL
+        SELECT w.table_name, w.ordinal,
+               format('%I.%I is missing and cannot be added to a table with rows: rename the column that holds it, or add it as %s %s',
+                      w.table_name, w.column_name, w.data_type, w.modifiers)
+        FROM wanted AS w
+        WHERE w.attnum IS NULL
+          AND (w.modifiers = 'NOT NULL' OR w.modifiers LIKE '%gen_random_uuid()%')
+        UNION ALL
+        SELECT w.table_name, w.ordinal,
+               format('%I.%I has %s dimensions, must have from 1 to 2000, for the indexes of pgvector: ALTER TABLE %I ALTER COLUMN %I TYPE %s',
+                      w.table_name, w.column_name, CASE WHEN a.atttypmod < 0 THEN 'no' ELSE 'too many' END,
+                      w.table_name, w.column_name, w.data_type)
+        FROM wanted AS w
+        JOIN pg_attribute AS a ON a.attrelid = w.table_oid AND a.attnum = w.attnum
+        WHERE w.column_name = 'embedding' AND w.actual_type = w.type_name AND (a.atttypmod < 0 OR a.atttypmod > 2000)
+        UNION ALL
+        SELECT e.table_name, 150,
+               format('the foreign key %I of %I would refuse the deletion of memories that arcs link: make it ON DELETE CASCADE',
+                      k.conname, e.table_name)
+        FROM existing AS e
+        JOIN pg_constraint AS k ON k.conrelid = e.table_oid AND k.contype = 'f' AND k.confdeltype <> 'c'
+        WHERE e.table_name = 'memory_arc_associations'
+          AND k.confrelid = ANY (ARRAY(SELECT x.table_oid FROM existing AS x WHERE x.table_name IN ('gravity_map', 'memory_arcs')))
+        UNION ALL
+        SELECT c.table_name, 200,
+               format('the name %I belongs to another relation, and %I needs it for an index: rename that relation',
+                      c.index_name, c.table_name)
+        FROM @extschema@.gravity_memory_index_catalogue() AS c
+        JOIN pg_class AS o ON o.oid = to_regclass(@extschema@._gravity_memory_qualified_name(c.index_name))
+        WHERE NOT EXISTS (SELECT FROM pg_index AS i
+                          WHERE i.indexrelid = o.oid
+                            AND i.indrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name)))
+        UNION ALL
+        SELECT w.table_name, 100,
+               format('%I has no primary key or unique constraint on (%I): ALTER TABLE %I ADD PRIMARY KEY (%I)',
+                      w.table_name, w.column_name, w.table_name, w.column_name)
+        FROM wanted AS w
+        WHERE w.table_name IN ('gravity_map', 'memory_arcs') AND w.column_name = 'id' AND w.attnum IS NOT NULL
+          AND NOT EXISTS (SELECT FROM pg_index AS i
+                          WHERE i.indrelid = w.table_oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+                            AND i.indnkeyatts = 1 AND i.indkey[0] = w.attnum)
+        UNION ALL
+        SELECT e.table_name, 100 + a.attnum,
+               format('%I.%I is NOT NULL without a default, so arcs could not be written: give it a default or drop NOT NULL',
+                      e.table_name, a.attname)
+        FROM existing AS e
+        JOIN pg_attribute AS a ON a.attrelid = e.table_oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE e.table_name IN ('memory_arcs', 'memory_arc_associations')
+          AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = ''
+          AND NOT EXISTS (SELECT FROM @extschema@._gravity_memory_column_catalogue() AS w
+                          WHERE w.table_name = e.table_name AND w.column_name = a.attname)
+    ) AS m (table_name, ordinal, problem)
+    ORDER BY m.table_name, m.ordinal, m.problem
+$_gravity_memory_adoption_mismatches$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_adoption_mismatches() IS
+    'Why existing tables cannot be adopted: one line per mismatch, with what to do.';
+
+-- sql/setup/_gravity_memory_release_tables.sql
+
+-- _gravity_memory_release_tables(): makes sure that no table of ours, and no sequence of one, is a member of the extension.
+--
+-- Tables created while CREATE EXTENSION or ALTER EXTENSION UPDATE runs become members, and pg_dump leaves out the rows of members. Released, they
+-- are dumped and restored like any table, and DROP EXTENSION leaves them.
+CREATE FUNCTION @extschema@._gravity_memory_release_tables()
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_release_tables$
+DECLARE
+    v_table_name text;
+    v_sequence regclass;
+BEGIN
+    FOR v_table_name IN
+        SELECT t.table_name
+        FROM @extschema@._gravity_memory_table_catalogue() AS t
+        JOIN pg_depend AS d
+          ON d.classid = 'pg_class'::regclass AND d.objid = to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name))
+        JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+        WHERE d.deptype = 'e' AND e.extname = 'gravity_memory'
+    LOOP
+        EXECUTE 'ALTER EXTENSION gravity_memory DROP TABLE ' || @extschema@._gravity_memory_qualified_name(v_table_name);
+    END LOOP;
+    -- The sequence of an identity column.
+    FOR v_sequence IN
+        SELECT d.objid::regclass
+        FROM pg_depend AS d
+        JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+        JOIN pg_class AS c ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
+        WHERE d.deptype = 'e' AND e.extname = 'gravity_memory' AND c.relkind = 'S'
+    LOOP
+        EXECUTE 'ALTER EXTENSION gravity_memory DROP SEQUENCE ' || v_sequence;
+    END LOOP;
+END
+$_gravity_memory_release_tables$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_release_tables() IS
+    'Detaches the tables from the extension, so that they are dumped and kept like any others.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_release_tables() FROM PUBLIC;
+
+-- sql/setup/_gravity_memory_table_bytes.sql
+
+-- _gravity_memory_table_bytes(p_table_name): the size of one of our tables on disk, its partitions included, without indexes.
+CREATE FUNCTION @extschema@._gravity_memory_table_bytes(p_table_name text)
+RETURNS bigint
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_table_bytes$
+    SELECT pg_table_size(r.relation) + COALESCE((SELECT sum(pg_table_size(t.relid)) FROM pg_partition_tree(r.relation) AS t
+                                                 WHERE t.isleaf AND t.relid <> r.relation), 0)::bigint
+    FROM (SELECT @extschema@._gravity_memory_qualified_name(p_table_name)::regclass AS relation) AS r
+$_gravity_memory_table_bytes$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_table_bytes(text) IS
+    'The bytes of a table of gravity_memory and its partitions.';
+
+-- sql/setup/_gravity_memory_hand_over.sql
+
+-- _gravity_memory_hand_over(): makes the owner of gravity_map the owner of our other tables and of the SECURITY DEFINER functions.
+--
+-- A SECURITY DEFINER function that writes a table should hold no more power than the table's owner: were it a superuser's, that owner's
+-- own triggers would run as superuser. The other functions stay with whoever installed them, who also calls them; the owner of the
+-- tables is granted EXECUTE. Tables are handed over when they belong to whoever runs setup, which are those that it made.
+-- Returns one row per table and per SECURITY DEFINER function. Where the role may not do that, a WARNING says so and all stays as it is.
+CREATE FUNCTION @extschema@._gravity_memory_hand_over()
+RETURNS TABLE (action text, object text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_hand_over$
+DECLARE
+    v_owner CONSTANT name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid = '@extschema@.gravity_map'::regclass);
+    v_table_name text;
+    v_function record;
+BEGIN
+    FOR v_table_name IN
+        SELECT t.table_name
+        FROM @extschema@._gravity_memory_table_catalogue() AS t
+        JOIN pg_class AS c ON c.oid = to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name))
+        WHERE pg_get_userbyid(c.relowner) = current_user AND v_owner <> current_user
+    LOOP
+        EXECUTE format('ALTER TABLE %s OWNER TO %I', @extschema@._gravity_memory_qualified_name(v_table_name), v_owner);
+        action := 'change owner';
+        object := v_table_name;
+        RETURN NEXT;
+    END LOOP;
+
+    FOR v_function IN
+        SELECT p.oid::regprocedure AS signature, p.proname, p.prosecdef
+        FROM pg_proc AS p
+        JOIN pg_depend AS d
+          ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass
+        JOIN pg_extension AS e ON e.oid = d.refobjid
+        WHERE e.extname = 'gravity_memory'
+          AND CASE WHEN p.prosecdef THEN pg_get_userbyid(p.proowner) <> v_owner
+                   ELSE NOT has_function_privilege(v_owner, p.oid, 'EXECUTE') END
+        ORDER BY p.proname
+    LOOP
+        IF v_function.prosecdef THEN
+            EXECUTE format('ALTER FUNCTION %s OWNER TO %I', v_function.signature, v_owner);
+            action := 'change owner';
+            object := v_function.proname;
+            RETURN NEXT;
+        ELSE
+            EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %I', v_function.signature, v_owner);
+        END IF;
+    END LOOP;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE WARNING 'gravity_memory: tables and functions were not handed over to %, who owns gravity_map: %', v_owner, SQLERRM
+        USING ERRCODE = SQLSTATE,
+              HINT = 'Run SELECT * FROM gravity_memory_setup() as a superuser, or give that role CREATE on the schema.';
+END
+$_gravity_memory_hand_over$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_hand_over() IS
+    'Gives our tables and the SECURITY DEFINER functions to the owner of gravity_map.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_hand_over() FROM PUBLIC;
+
+-- sql/setup/gravity_memory_setup.sql
+
+-- gravity_memory_setup(p_build_indexes): creates what is missing and adopts what is there.
+--
+-- Creates missing tables, adds missing columns (no row is touched: defaults are constants or now()), builds missing indexes, makes or
+-- mends the triggers, hands new tables and the SECURITY DEFINER functions to the owner of gravity_map, and schedules the jobs. CREATE
+-- EXTENSION calls it; call it again after restoring a dump as another role, after gravity_memory_teardown(), or when
+-- something was dropped by accident.
+-- p_build_indexes: true builds all missing indexes now; false builds none; NULL (default) builds them on tables up to
+-- setup_index_limit and leaves the others, with a NOTICE, to gravity_memory_index_ddl(), which does not block writers. The same
+-- decides whether what recall reads is derived now, NULL up to 10,000 memories, or left to gravity_memory_rebuild_recall().
+-- Returns one row per thing it did, none when nothing was to do.
+-- Errors: 42804 datatype_mismatch with every mismatch in the DETAIL when existing tables do not fit; nothing is changed then. 22023 for
+-- an impossible gravity_memory.embedding_dimensions. Needs the privileges of the owner of the tables.
+CREATE FUNCTION @extschema@.gravity_memory_setup(p_build_indexes boolean DEFAULT NULL)
+RETURNS TABLE (action text, object text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET quote_all_identifiers = off
+AS $gravity_memory_setup$
+DECLARE
+    v_mismatches text[];
+    v_object record;
+    v_limit_bytes bigint;
+    v_indexes_left integer := 0;
+    v_must_fill boolean := false;
+    v_must_break boolean := false;
+    -- What others committed since the snapshot of such a transaction was taken is in the table, and not seen.
+    v_sees_all boolean := current_setting('transaction_isolation') NOT IN ('repeatable read', 'serializable');
+    v_foreign_triggers text;
+    v_client_min_messages CONSTANT text := current_setting('client_min_messages');
+BEGIN
+    -- One setup at a time; two would race to create the same objects.
+    PERFORM pg_advisory_xact_lock(hashtextextended('gravity_memory_setup', 0));
+
+    v_mismatches := ARRAY(SELECT @extschema@._gravity_memory_adoption_mismatches());
+    IF v_mismatches <> '{}' THEN
+        RAISE EXCEPTION 'gravity_memory cannot adopt the existing tables in schema %: % mismatch(es)',
+            '@extschema@', cardinality(v_mismatches)
+            USING ERRCODE = 'datatype_mismatch',
+                  DETAIL = array_to_string(v_mismatches, E'\n'),
+                  HINT = 'Change the columns as each line says, then run this again. Nothing was changed.';
+    END IF;
+
+    -- What setup writes there fires it with setup's privileges, and what recall reads there might not be what was derived.
+    SELECT string_agg(format('%I on %s', t.tgname, t.tgrelid::regclass), ', ' ORDER BY t.tgrelid, t.tgname) INTO v_foreign_triggers
+    FROM @extschema@._gravity_memory_table_catalogue() AS c
+    JOIN pg_trigger AS t ON t.tgrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name))
+    WHERE c.is_derived AND NOT t.tgisinternal;
+    IF v_foreign_triggers IS NOT NULL THEN
+        RAISE EXCEPTION 'the derived tables of gravity_memory have triggers that are not its own: %', v_foreign_triggers
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'Drop them, run this again, then CALL gravity_memory_rebuild_recall(p_everything => true).';
+    END IF;
+
+    -- The name of pgvector's schema, which may have changed.
+    RETURN QUERY SELECT 'bind function', b FROM @extschema@._gravity_memory_bind_vector_schema() AS b;
+
+    -- Tables.
+    FOR v_object IN
+        SELECT t.table_name, t.table_constraints, t.purpose, t.is_derived, t.is_closed, t.storage,
+               string_agg(format('%I %s %s', c.column_name, c.data_type, c.modifiers), ', ' ORDER BY c.ordinal) AS columns
+        FROM @extschema@._gravity_memory_table_catalogue() WITH ORDINALITY AS t
+        JOIN @extschema@._gravity_memory_column_catalogue() AS c ON c.table_name = t.table_name
+        WHERE to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name)) IS NULL
+        GROUP BY t.table_name, t.table_constraints, t.purpose, t.is_derived, t.is_closed, t.storage, t.ordinality
+        ORDER BY t.ordinality
+    LOOP
+        EXECUTE format('CREATE TABLE %s (%s, %s)', @extschema@._gravity_memory_qualified_name(v_object.table_name), v_object.columns,
+                       array_to_string(v_object.table_constraints, ', '))
+                || CASE WHEN v_object.storage <> '' THEN format(' WITH (%s)', v_object.storage) ELSE '' END;
+        EXECUTE format('COMMENT ON TABLE %s IS %L', @extschema@._gravity_memory_qualified_name(v_object.table_name), v_object.purpose);
+        IF v_object.table_name = 'gravity_memory_settings' THEN
+            -- Before the table is released: a grant made in an extension's script counts as the extension's, and is not dumped.
+            EXECUTE format('GRANT SELECT ON %s TO PUBLIC', @extschema@._gravity_memory_qualified_name(v_object.table_name));
+        END IF;
+        IF v_object.is_closed THEN
+            EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', @extschema@._gravity_memory_qualified_name(v_object.table_name));
+        END IF;
+        v_must_fill := v_must_fill OR v_object.is_derived;
+        v_must_break := v_must_break OR v_object.table_name = 'memory_events';
+        v_sees_all := v_sees_all OR v_object.table_name = 'gravity_map';
+        action := 'create table';
+        object := v_object.table_name;
+        RETURN NEXT;
+    END LOOP;
+    IF v_must_fill THEN
+        -- What is left in one derived table does not go with what another one, made anew, will be given.
+        TRUNCATE @extschema@.memory_digests, @extschema@.memory_postings;
+    END IF;
+    PERFORM @extschema@._gravity_memory_release_tables();
+
+    -- Columns.
+    FOR v_object IN
+        SELECT c.table_name, c.column_name, c.data_type, c.modifiers
+        FROM @extschema@._gravity_memory_column_catalogue() AS c
+        WHERE NOT EXISTS (SELECT FROM pg_attribute AS a
+                          WHERE a.attrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name))
+                            AND a.attname = c.column_name AND NOT a.attisdropped)
+        ORDER BY c.table_name, c.ordinal
+    LOOP
+        EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s %s',
+                       @extschema@._gravity_memory_qualified_name(v_object.table_name), v_object.column_name, v_object.data_type, v_object.modifiers);
+        action := 'add column';
+        object := v_object.table_name || '.' || v_object.column_name;
+        RETURN NEXT;
+    END LOOP;
+
+    -- Indexes. pgvector's notice about training an index on an empty table is not for whoever installs.
+    v_limit_bytes := 1024 * 1024 * (@extschema@._gravity_memory_effective_settings() ->> 'setup_index_limit')::bigint;
+    PERFORM set_config('client_min_messages', 'warning', true);
+    FOR v_object IN
+        SELECT m.index_name, m.table_name, m.statement, m.is_invalid
+        FROM @extschema@._gravity_memory_missing_indexes() AS m
+        ORDER BY m.table_name, m.index_name
+    LOOP
+        IF COALESCE(p_build_indexes, @extschema@._gravity_memory_table_bytes(v_object.table_name) <= v_limit_bytes) THEN
+            IF v_object.is_invalid THEN
+                EXECUTE 'DROP INDEX ' || @extschema@._gravity_memory_qualified_name(v_object.index_name);
+            END IF;
+            EXECUTE v_object.statement;
+            action := 'create index';
+            object := v_object.index_name;
+            RETURN NEXT;
+        ELSE
+            v_indexes_left := v_indexes_left + 1;
+        END IF;
+    END LOOP;
+    -- An index on embedding that was made while there were too few rows to train it finds little for ever after.
+    FOR v_object IN
+        SELECT i.index_name FROM @extschema@._gravity_memory_vector_index_states() AS i
+        WHERE i.is_there AND NOT i.is_wanted
+          AND COALESCE(p_build_indexes, @extschema@._gravity_memory_table_bytes('gravity_map') <= v_limit_bytes)
+        ORDER BY i.index_name
+    LOOP
+        EXECUTE 'DROP INDEX ' || @extschema@._gravity_memory_qualified_name(v_object.index_name);
+        action := 'drop index';
+        object := v_object.index_name;
+        RETURN NEXT;
+    END LOOP;
+    PERFORM set_config('client_min_messages', v_client_min_messages, true);
+    IF v_indexes_left > 0 THEN
+        RAISE NOTICE 'gravity_memory: % indexes are missing and were not built, because that would block writers.', v_indexes_left
+            USING HINT = 'Run the statements that SELECT @extschema@.gravity_memory_index_ddl() returns; they build concurrently.';
+    END IF;
+
+    -- Triggers.
+    FOR v_object IN
+        SELECT c.trigger_name, c.table_name, c.definition, t.oid AS trigger_oid
+        FROM @extschema@._gravity_memory_trigger_catalogue() AS c
+        LEFT JOIN pg_trigger AS t
+               ON t.tgrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name)) AND t.tgname = c.trigger_name
+        WHERE t.oid IS NULL OR pg_get_triggerdef(t.oid) <> c.definition
+        ORDER BY c.table_name, c.trigger_name
+    LOOP
+        IF v_object.trigger_oid IS NOT NULL THEN
+            EXECUTE format('DROP TRIGGER %I ON %s', v_object.trigger_name, @extschema@._gravity_memory_qualified_name(v_object.table_name));
+        END IF;
+        EXECUTE v_object.definition;
+        -- What was written while it was missing has no derived rows, or wrong ones.
+        v_must_fill := v_must_fill OR v_object.definition ~ '_gravity_memory_keep_derived\(\)$';
+        v_must_break := v_must_break OR v_object.definition ~ '_gravity_memory_(publish_memories|publish_arcs|break_feed_on_truncate)\(\)$';
+        action := CASE WHEN v_object.trigger_oid IS NULL THEN 'create trigger' ELSE 'replace trigger' END;
+        object := v_object.trigger_name;
+        RETURN NEXT;
+    END LOOP;
+
+    -- Derived rows of memories that are there already.
+    IF v_must_fill AND (NOT v_sees_all OR EXISTS (SELECT FROM @extschema@.gravity_map) OR EXISTS (SELECT FROM @extschema@.memory_digests)) THEN
+        -- Deriving costs .3 ms a memory, whatever its size, and writers wait.
+        IF COALESCE(p_build_indexes,
+                    @extschema@._gravity_memory_table_bytes('gravity_map') <= v_limit_bytes
+                    AND (SELECT count(*) FROM (SELECT FROM @extschema@.gravity_map LIMIT 10001) AS m) <= 10000)
+           AND v_sees_all AND NOT row_security_active('@extschema@.gravity_map') THEN
+            PERFORM @extschema@._gravity_memory_fill_recall();
+            action := 'derive rows';
+            object := 'memory_digests, memory_postings';
+            RETURN NEXT;
+        ELSE
+            PERFORM @extschema@._gravity_memory_note_recall_gaps(NULL);
+            RAISE NOTICE 'gravity_memory: searches look at every memory of a user until what they read is derived.'
+                USING HINT = 'Run CALL @extschema@.gravity_memory_rebuild_recall(); it works in batches and does not block writers.';
+        END IF;
+    END IF;
+
+    IF v_must_break AND @extschema@._gravity_memory_records_events(@extschema@._gravity_memory_effective_settings()) THEN
+        -- Nothing recorded what was written while they were missing.
+        PERFORM @extschema@._gravity_memory_break_feed('events were not recorded until gravity_memory_setup() ran');
+    END IF;
+
+    RETURN QUERY SELECT h.action, h.object FROM @extschema@._gravity_memory_hand_over() AS h;
+    -- As late as possible: readers wait from here on, until the transaction is over.
+    FOR object IN SELECT i FROM @extschema@._gravity_memory_superseded_indexes() AS i LOOP
+        EXECUTE 'DROP INDEX ' || @extschema@._gravity_memory_qualified_name(object);
+        action := 'drop index';
+        RETURN NEXT;
+    END LOOP;
+    RETURN QUERY SELECT 'schedule job', j FROM @extschema@.gravity_memory_schedule_jobs() AS j;
+END
+$gravity_memory_setup$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_setup(boolean) IS
+    'Creates or adopts the tables with their indexes, triggers and jobs; idempotent; returns one row per thing it did.';
+REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_setup(boolean) FROM PUBLIC;
+
+-- sql/setup/gravity_memory_teardown.sql
+
+-- gravity_memory_teardown(): removes the triggers and the scheduled jobs, and nothing else.
+--
+-- Tables, rows, indexes and settings stay as they are; afterwards DROP EXTENSION needs no CASCADE. gravity_memory_setup() undoes it.
+-- Returns one row per thing it removed, none when nothing was left.
+CREATE FUNCTION @extschema@.gravity_memory_teardown()
+RETURNS TABLE (action text, object text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $gravity_memory_teardown$
+DECLARE
+    v_trigger record;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('gravity_memory_setup', 0));
+    FOR v_trigger IN
+        SELECT c.trigger_name, c.table_name
+        FROM @extschema@._gravity_memory_trigger_catalogue() AS c
+        JOIN pg_trigger AS t
+          ON t.tgrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name)) AND t.tgname = c.trigger_name
+        ORDER BY c.table_name, c.trigger_name
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', v_trigger.trigger_name,
+                       @extschema@._gravity_memory_qualified_name(v_trigger.table_name));
+        action := 'drop trigger';
+        object := v_trigger.trigger_name;
+        RETURN NEXT;
+    END LOOP;
+    RETURN QUERY SELECT 'unschedule job', j FROM @extschema@.gravity_memory_unschedule_jobs() AS j;
+END
+$gravity_memory_teardown$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_teardown() IS
+    'Removes the triggers and jobs and keeps all tables and rows; returns one row per thing it removed.';
+REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_teardown() FROM PUBLIC;
+
+-- sql/monitoring/gravity_memory_slow_queries.sql
+
+-- gravity_memory_slow_queries(p_limit): the slowest statements that touch our tables or functions, by pg_stat_statements.
+--
+-- The query of the specification's section on monitoring, for this database alone, and for all our tables and functions. Returns
+-- query, calls, mean_exec_time, max_exec_time and total_exec_time in milliseconds, and rows, the slowest mean first; as in the
+-- view, one row per statement and role. Who is no member of pg_read_all_stats sees the statements of roles that it is a member of.
+-- Errors: 22023 unless p_limit is at least 1; 55000 when pg_stat_statements is not installed in this database, not preloaded, or
+-- older than 1.8, with a HINT that says what to do; 42501 where pg_stat_statements is closed to the caller.
+CREATE FUNCTION @extschema@.gravity_memory_slow_queries(p_limit integer DEFAULT 10)
+RETURNS TABLE (query text, calls bigint, mean_exec_time double precision, max_exec_time double precision,
+    total_exec_time double precision,
+               rows bigint)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET standard_conforming_strings = on
+AS $gravity_memory_slow_queries$
+DECLARE
+    v_schema CONSTANT name := (SELECT n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+                               WHERE e.extname = 'pg_stat_statements');
+    v_names text;
+    v_found jsonb;
+    v_detail text;
+BEGIN
+    IF p_limit IS NULL OR p_limit < 1 THEN
+        RAISE EXCEPTION 'gravity_memory_slow_queries(): p_limit must be at least 1, not %', COALESCE(p_limit::text, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'It is how many statements are returned: 10 when left out.';
+    END IF;
+    IF v_schema IS NULL THEN
+        RAISE EXCEPTION 'pg_stat_statements is not installed in database %', current_database()
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'Add pg_stat_statements to shared_preload_libraries and restart the server; then, in this database, run '
+                         'CREATE EXTENSION pg_stat_statements. It is one of PostgreSQL''s contrib modules.';
+    END IF;
+
+    -- Names of ours as whole words: gravity_map is no gravity_mapping.
+    SELECT '\m(' || string_agg(o.name, '|') || ')\M' INTO v_names
+    FROM (SELECT t.table_name AS name FROM @extschema@._gravity_memory_table_catalogue() AS t
+          UNION
+          SELECT p.proname::text
+          FROM pg_proc AS p
+          JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+          JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+          WHERE e.extname = 'gravity_memory') AS o;
+    EXECUTE format(
+        'SELECT jsonb_agg(to_jsonb(f)) FROM ('
+        'SELECT s.query, s.calls, s.mean_exec_time, s.max_exec_time, s.total_exec_time, s.rows FROM %I.pg_stat_statements AS s'
+        ' WHERE s.dbid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()) AND s.query ~* $1'
+        ' ORDER BY s.mean_exec_time DESC, s.query LIMIT $2) AS f', v_schema)
+        INTO v_found USING v_names, p_limit;
+    RETURN QUERY
+    SELECT f.query, f.calls, f.mean_exec_time, f.max_exec_time, f.total_exec_time, f.rows
+    FROM jsonb_to_recordset(v_found) AS f (query text, calls bigint, mean_exec_time double precision,
+        max_exec_time double precision,
+                                           total_exec_time double precision, rows bigint)
+    ORDER BY f.mean_exec_time DESC, f.query;
+EXCEPTION
+    WHEN undefined_column OR undefined_table THEN
+        GET STACKED DIAGNOSTICS v_detail = MESSAGE_TEXT;
+        RAISE EXCEPTION 'pg_stat_statements is older than 1.8 in database %', current_database()
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = v_detail,
+                HINT = 'Run ALTER EXTENSION pg_stat_statements UPDATE.';
+    WHEN object_not_in_prerequisite_state THEN
+        IF v_schema IS NULL THEN
+            RAISE;
+        END IF;
+        GET STACKED DIAGNOSTICS v_detail = MESSAGE_TEXT;
+        RAISE EXCEPTION 'pg_stat_statements is installed, and not loaded'
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = v_detail,
+                  HINT = 'Add pg_stat_statements to shared_preload_libraries and restart the server.';
+END
+$gravity_memory_slow_queries$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_slow_queries(integer) IS
+    'The slowest statements that touch the tables or functions of gravity_memory, by pg_stat_statements.';
+
+-- sql/monitoring/gravity_memory_index_usage.sql
+
+-- gravity_memory_index_usage(): how much each index of our tables is used, what it is for and what it takes.
+--
+-- Returns one row per index, those of the application's own included, most used first: table and index, scans, the time of the last
+-- one (NULL on PostgreSQL 15, which does not keep it), index entries read and rows fetched by them, size in bytes;
+-- never_used_since, when there was no scan: since when that is known, which is when the counters of this database or of the server
+-- were last reset or lost in a crash, or when the index was made, if that is later; whether it is in
+-- gravity_memory_index_catalogue() and in the specification; serves: the catalogue's query, or the constraint that the index keeps,
+-- which needs it whatever its scans; and whether it is valid. An index of a partitioned table is one row, the sum of its
+-- partitions'. Counters are of this server: a replica counts its own. Errors: 55000 when none of our tables is there.
+CREATE FUNCTION @extschema@.gravity_memory_index_usage()
+RETURNS TABLE (table_name text, index_name text, scans bigint, last_scan timestamptz, tuples_read bigint, tuples_fetched bigint,
+               size_bytes bigint, never_used_since timestamptz, in_catalogue boolean, in_spec boolean, serves text,
+                   is_valid boolean)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $gravity_memory_index_usage$
+DECLARE
+    v_counting_since timestamptz;
+BEGIN
+    IF NOT EXISTS (SELECT FROM @extschema@._gravity_memory_table_catalogue() AS t
+                   WHERE to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name)) IS NOT NULL) THEN
+        RAISE EXCEPTION 'the tables of gravity_memory do not exist'
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'Run SELECT * FROM @extschema@.gravity_memory_setup() first.';
+    END IF;
+    -- A database whose counters were never reset says NULL; what the whole server counts began no later than they did.
+    v_counting_since := GREATEST(
+        (SELECT d.stats_reset FROM pg_stat_database AS d WHERE d.datname = current_database()),
+        (SELECT LEAST(b.stats_reset, w.stats_reset, a.stats_reset) FROM pg_stat_bgwriter AS b, pg_stat_wal AS w,
+            pg_stat_archiver AS a));
+
+    RETURN QUERY
+    SELECT t.relname::text, k.relname::text, u.scans, u.last_scan, u.tuples_read, u.tuples_fetched, u.size_bytes,
+           CASE WHEN u.scans = 0 THEN v_counting_since END,
+           c.index_name IS NOT NULL, COALESCE(c.in_spec, false), COALESCE(c.serves, pg_get_constraintdef(q.oid)), i.indisvalid
+    FROM @extschema@._gravity_memory_table_catalogue() AS o
+    CROSS JOIN LATERAL (SELECT to_regclass(@extschema@._gravity_memory_qualified_name(o.table_name)) AS oid) AS n
+    JOIN pg_class AS t ON t.oid = n.oid OR t.oid IN (SELECT p.relid FROM pg_partition_tree(n.oid) AS p)
+    JOIN pg_index AS i ON i.indrelid = t.oid
+    JOIN pg_class AS k ON k.oid = i.indexrelid AND NOT k.relispartition
+    CROSS JOIN LATERAL (
+        -- to_jsonb(): last_idx_scan is not in PostgreSQL 15, and naming it would be an error there.
+        SELECT COALESCE(sum(s.idx_scan), 0)::bigint AS scans, max((to_jsonb(s) ->> 'last_idx_scan')::timestamptz) AS last_scan,
+               COALESCE(sum(s.idx_tup_read), 0)::bigint AS tuples_read, COALESCE(sum(s.idx_tup_fetch), 0)::bigint AS tuples_fetched,
+               COALESCE(sum(pg_relation_size(s.indexrelid)), 0)::bigint AS size_bytes
+        FROM pg_stat_all_indexes AS s
+        WHERE s.indexrelid = k.oid OR s.indexrelid IN (SELECT p.relid FROM pg_partition_tree(k.oid) AS p)
+    ) AS u
+    LEFT JOIN @extschema@.gravity_memory_index_catalogue() AS c ON c.index_name = k.relname AND c.table_name = t.relname
+    LEFT JOIN pg_constraint AS q ON q.conindid = k.oid AND q.contype IN ('p', 'u', 'x')
+    ORDER BY u.scans DESC, t.relname, k.relname;
+END
+$gravity_memory_index_usage$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_index_usage() IS
+    'How much each index of the tables of gravity_memory is used, since when never, what it serves and how large it is.';
+
+-- sql/monitoring/_gravity_memory_table_counts.sql
+
+-- _gravity_memory_table_counts(p_table_name, p_user_id): what gravity_memory_stats() counts in one table.
+--
+-- gravity_map is read once: the rows are grouped by all that is counted, in an aggregate that parallel workers can share, and the
+-- groups, which are few, are added up by each. How many users there are is another pass, over an index; a count of distinct values
+-- would sort the table.
+CREATE FUNCTION @extschema@._gravity_memory_table_counts(p_table_name text, p_user_id text)
+RETURNS TABLE (category text, name text, value numeric)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+-- With a user the plan uses an index on user_id, without one it must not.
+SET plan_cache_mode = force_custom_plan
+AS $_gravity_memory_table_counts$
+BEGIN
+    CASE p_table_name
+        WHEN 'gravity_map' THEN
+            RETURN QUERY
+            WITH kinds AS MATERIALIZED (
+                SELECT m.emotion_type::text AS emotion, m.temporal_type::text AS temporal, m.meta_tags AS tags,
+                       count(*) AS memories,
+                       count(m.embedding) AS embedded, count(*) FILTER (WHERE m.identity_anchor) AS anchors,
+                       count(*) FILTER (WHERE m.created_at > now() - interval '1 day') AS day,
+                       count(*) FILTER (WHERE m.created_at > now() - interval '7 days') AS week,
+                       count(*) FILTER (WHERE m.created_at > now() - interval '30 days') AS month
+                FROM @extschema@.gravity_map AS m
+                WHERE p_user_id IS NULL OR m.user_id = p_user_id
+                GROUP BY m.emotion_type, m.temporal_type, m.meta_tags
+            )
+            SELECT v.category, v.name, v.value
+            FROM (SELECT COALESCE(sum(k.memories), 0) AS memories, COALESCE(sum(k.embedded), 0) AS embedded,
+                         COALESCE(sum(k.anchors), 0) AS anchors, COALESCE(sum(k.day), 0) AS day, COALESCE(sum(k.week), 0) AS week,
+                         COALESCE(sum(k.month), 0) AS month
+                  FROM kinds AS k) AS t
+            CROSS JOIN LATERAL (VALUES
+                ('total', 'memories', t.memories), ('total', 'with embedding', t.embedded),
+                    ('total', 'identity anchors', t.anchors),
+                ('growth', 'last day', t.day), ('growth', 'last 7 days', t.week), ('growth', 'last 30 days', t.month)
+            ) AS v (category, name, value)
+            UNION ALL
+            (SELECT 'tag', l.tag, sum(k.memories) AS memories
+             FROM kinds AS k
+             LEFT JOIN LATERAL (SELECT DISTINCT u.tag FROM unnest(k.tags) AS u (tag)) AS l ON true
+             GROUP BY l.tag ORDER BY memories DESC, l.tag)
+            UNION ALL
+            (SELECT 'emotion', k.emotion, sum(k.memories) AS memories FROM kinds AS k GROUP BY k.emotion ORDER BY memories DESC,
+                k.emotion)
+            UNION ALL
+            (SELECT 'temporal_type', k.temporal, sum(k.memories) AS memories
+             FROM kinds AS k GROUP BY k.temporal ORDER BY memories DESC, k.temporal);
+            IF p_user_id IS NULL THEN
+                RETURN QUERY SELECT 'total', 'users', count(*)::numeric FROM (SELECT m.user_id FROM @extschema@.gravity_map AS m
+                                                                              GROUP BY m.user_id) AS u;
+            END IF;
+        WHEN 'memory_arcs' THEN
+            RETURN QUERY
+            WITH stages AS MATERIALIZED (
+                SELECT a.evolution_stage::text AS stage, count(*)::numeric AS arcs
+                FROM @extschema@.memory_arcs AS a
+                WHERE p_user_id IS NULL OR a.user_id = p_user_id
+                GROUP BY a.evolution_stage
+            )
+            SELECT 'total', 'arcs', COALESCE(sum(s.arcs), 0) FROM stages AS s
+            UNION ALL
+            (SELECT 'arc_stage', s.stage, s.arcs FROM stages AS s ORDER BY s.arcs DESC, s.stage);
+        WHEN 'memory_arc_associations' THEN
+            RETURN QUERY
+            SELECT 'total', 'arc members', count(*)::numeric
+            FROM @extschema@.memory_arc_associations AS l
+            -- Links that were made by hand may lack their user.
+            WHERE p_user_id IS NULL OR l.arc_id IN (SELECT a.id FROM @extschema@.memory_arcs AS a WHERE a.user_id = p_user_id);
+        WHEN 'consciousness_cache' THEN
+            RETURN QUERY
+            SELECT 'cache', v.name, v.value
+            FROM (SELECT count(*)::numeric AS entries, count(*)
+                FILTER (WHERE c.created_at < now() - s.retention)::numeric AS expired,
+                         COALESCE(sum(c.accessed_count), 0)::numeric AS hits
+                  FROM @extschema@.consciousness_cache AS c
+                  CROSS JOIN (SELECT (@extschema@._gravity_memory_effective_settings() ->> 'cache_retention')::interval AS retention) AS s
+                  WHERE p_user_id IS NULL OR c.user_id = p_user_id) AS t
+            CROSS JOIN LATERAL (VALUES ('entries', t.entries), ('expired', t.expired), ('hits', t.hits)) AS v (name, value);
+        WHEN 'active_sessions' THEN
+            RETURN QUERY
+            SELECT 'total', 'sessions', count(*)::numeric
+            FROM @extschema@.active_sessions AS s WHERE p_user_id IS NULL OR s.user_id = p_user_id;
+        WHEN 'pattern_matrix' THEN
+            RETURN QUERY
+            SELECT 'total', 'patterns', count(*)::numeric
+            FROM @extschema@.pattern_matrix AS m WHERE p_user_id IS NULL OR m.user_id = p_user_id;
+        WHEN 'memory_digests' THEN
+            RETURN QUERY
+            SELECT 'derived', v.name, v.value
+            FROM (SELECT count(*)::numeric AS digests, COALESCE(sum(cardinality(d.term_keys)), 0)::numeric AS postings
+                  FROM @extschema@.memory_digests AS d WHERE p_user_id IS NULL OR d.user_id = p_user_id) AS t
+            CROSS JOIN LATERAL (VALUES ('digests', t.digests), ('postings', t.postings)) AS v (name, value);
+        WHEN 'memory_events' THEN
+            RETURN QUERY
+            SELECT 'feed', 'events', count(*)::numeric
+            FROM @extschema@.memory_events AS e WHERE p_user_id IS NULL OR e.user_id = p_user_id;
+        WHEN 'memory_recall_gaps' THEN
+            RETURN QUERY
+            SELECT 'derived', v.name, v.value
+            FROM (SELECT count(*)
+                FILTER (WHERE NOT g.is_every_user AND (p_user_id IS NULL OR g.user_id = p_user_id))::numeric AS gaps,
+                         count(*) FILTER (WHERE g.is_every_user)::numeric AS gaps_of_everyone
+                  FROM @extschema@.memory_recall_gaps AS g) AS t
+            CROSS JOIN LATERAL (VALUES ('gaps', t.gaps), ('gaps of everyone', t.gaps_of_everyone)) AS v (name, value);
+    END CASE;
+END
+$_gravity_memory_table_counts$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_table_counts(text, text) IS
+    'What gravity_memory_stats() counts in one table.';
+
+-- sql/monitoring/gravity_memory_stats.sql
+
+-- gravity_memory_stats(p_user_id): how many memories there are, of what kind, how fast they grow, and how full cache and queue are.
+--
+-- For one user, or for everybody with NULL (the default). Returns rows (category, name, value):
+--   total      memories, with embedding, identity anchors, users (of everybody only), arcs, arc members, sessions, patterns
+--   growth     memories created within the last day, 7 days, 30 days
+--   tag, emotion, temporal_type   memories by each value, a memory under each of its tags; name is NULL for those that have none
+--   arc_stage  arcs by stage
+--   cache      entries; expired, which are older than cache_retention; hits, the sum of accessed_count
+--   derived    digests, postings, gaps (users of whom recall reads all memories), gaps of everyone (1 while that is noted of all)
+--   feed       events that memory_events holds
+--   notifications   queue usage and queue limit, shares from 0 to 1; the same for every user
+--   not counted     a table that is missing or that the caller may not read; value is NULL
+-- Runs with the caller's rights, and counts what the caller may SELECT: under row security, the caller's own rows. For everybody it
+-- reads gravity_map once from end to end, an index on user_id once, and the smaller tables, memory_digests and memory_events once each, with
+-- parallel workers where the server has them: some seconds for millions of memories. For one user it reads that user's rows.
+-- Errors: 55000 when gravity_map does not exist.
+CREATE FUNCTION @extschema@.gravity_memory_stats(p_user_id text DEFAULT NULL)
+RETURNS TABLE (category text, name text, value numeric)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $gravity_memory_stats$
+DECLARE
+    v_table_name text;
+    v_is_table boolean;
+BEGIN
+    IF to_regclass(@extschema@._gravity_memory_qualified_name('gravity_map')) IS NULL THEN
+        RAISE EXCEPTION 'the table gravity_map does not exist'
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'Run SELECT * FROM @extschema@.gravity_memory_setup() first.';
+    END IF;
+    FOREACH v_table_name IN ARRAY ARRAY['gravity_map', 'memory_arcs', 'memory_arc_associations', 'consciousness_cache',
+                                        'active_sessions', 'pattern_matrix', 'memory_digests', 'memory_events', 'memory_recall_gaps'] LOOP
+        -- Not a view, whose code would run with the caller's rights.
+        SELECT bool_and(c.relkind IN ('r', 'p')) INTO v_is_table
+        FROM pg_class AS c
+        WHERE c.oid = to_regclass(@extschema@._gravity_memory_qualified_name(v_table_name))
+           -- Whose a link is, is read from its arc.
+           OR (v_table_name = 'memory_arc_associations'
+               AND c.oid = to_regclass(@extschema@._gravity_memory_qualified_name('memory_arcs')));
+        IF v_is_table IS NOT TRUE THEN
+            RETURN QUERY SELECT 'not counted', v_table_name, NULL::numeric;
+            CONTINUE;
+        END IF;
+        BEGIN
+            RETURN QUERY SELECT c.category, c.name, c.value
+                         FROM @extschema@._gravity_memory_table_counts(v_table_name, p_user_id) AS c;
+        EXCEPTION WHEN insufficient_privilege OR undefined_table OR undefined_column THEN
+            RETURN QUERY SELECT 'not counted', v_table_name, NULL::numeric;
+        END;
+    END LOOP;
+    RETURN QUERY
+    SELECT 'notifications', v.name, v.value
+    FROM (VALUES ('queue usage', pg_notification_queue_usage()::numeric),
+                 ('queue limit', (@extschema@._gravity_memory_effective_settings() ->> 'notify_queue_limit')::numeric)) AS v (name, value);
+END
+$gravity_memory_stats$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_stats(text) IS
+    'Counts of memories, arcs, cache and derived rows, of one user or of everybody, as far as the caller may read them.';
+
+-- sql/monitoring/_gravity_memory_table_findings.sql
+
+-- _gravity_memory_table_findings(): what is wrong with the tables themselves, for gravity_memory_check().
+--
+-- Missing tables and columns, what keeps setup from adopting a table, derived tables that are open or have triggers of others,
+-- tables that pg_dump would leave out, and autovacuum switched off. Read from the catalogues; one row of gravity_map is read where
+-- its embeddings have no fixed dimension, to know which one to give them.
+CREATE FUNCTION @extschema@._gravity_memory_table_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
+AS $_gravity_memory_table_findings$
+DECLARE
+    v_setup CONSTANT text := 'SELECT * FROM ' || @extschema@._gravity_memory_qualified_name('gravity_memory_setup') || '()';
+    v_memories CONSTANT regclass := to_regclass(@extschema@._gravity_memory_qualified_name('gravity_map'));
+    v_dimensions integer;
+    v_has_embedding boolean := false;
+BEGIN
+    RETURN QUERY
+    SELECT 'error', 'missing_table', t.table_name, format('The table %I does not exist.', t.table_name), v_setup
+    FROM @extschema@._gravity_memory_table_catalogue() AS t
+    WHERE to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name)) IS NULL;
+
+    -- A column that setup cannot add is among the mismatches below.
+    RETURN QUERY
+    SELECT 'error', 'missing_column', c.table_name || '.' || c.column_name,
+           format('The column %I of %I does not exist.', c.column_name, c.table_name), v_setup
+    FROM @extschema@._gravity_memory_column_catalogue() AS c
+    JOIN pg_class AS k ON k.oid = to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name)) AND k.relkind IN ('r', 'p')
+    WHERE NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = k.oid AND a.attname = c.column_name AND NOT a.attisdropped)
+      AND c.modifiers <> 'NOT NULL' AND c.modifiers NOT LIKE '%gen_random_uuid()%';
+
+    -- Its owner may have changed a table since it was adopted. Where the line ends in a statement, that is what mends it.
+    RETURN QUERY
+    SELECT 'error', 'table_mismatch',
+           COALESCE(substring(m.line FROM '^the (?:foreign key|name) (\S+)'), split_part(m.line, ' ', 1)),
+           'Setup cannot adopt it: ' || m.line || '.',
+           replace(substring(m.line FROM ': (ALTER TABLE .*)$'), 'ALTER TABLE ', 'ALTER TABLE @extschema@.')
+    FROM @extschema@._gravity_memory_adoption_mismatches() AS m (line)
+    WHERE m.line !~ '^gravity_map\.embedding has no dimensions';
+
+    SELECT a.atttypmod, true INTO v_dimensions, v_has_embedding
+    FROM pg_attribute AS a
+    JOIN pg_type AS t ON t.oid = a.atttypid
+    -- Reading a view would run its code.
+    JOIN pg_class AS c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p')
+    WHERE a.attrelid = v_memories AND a.attname = 'embedding' AND NOT a.attisdropped AND t.typname = 'vector';
+    IF v_has_embedding AND v_dimensions < 1 THEN
+        IF has_column_privilege(v_memories, 'embedding', 'SELECT') THEN
+            EXECUTE format('SELECT %I.vector_dims(m.embedding) FROM %s AS m WHERE m.embedding IS NOT NULL LIMIT 1',
+                           @extschema@._gravity_memory_vector_schema(), @extschema@._gravity_memory_qualified_name('gravity_map'))
+                INTO v_dimensions;
+        END IF;
+        IF v_dimensions IS NULL OR v_dimensions < 1 THEN
+            v_dimensions := @extschema@._gravity_memory_embedding_dimensions();
+        END IF;
+        RETURN QUERY
+        SELECT 'error', 'embedding_without_dimension', 'gravity_map.embedding',
+               'The embeddings have no fixed dimension: pgvector indexes no such column, and vectors of another length fail searches.',
+               format('ALTER TABLE %s ALTER COLUMN embedding TYPE %I.vector(%s)',
+                   @extschema@._gravity_memory_qualified_name('gravity_map'),
+                      @extschema@._gravity_memory_vector_schema(), v_dimensions);
+    END IF;
+
+    RETURN QUERY
+    SELECT 'error', 'open_derived_table', t.table_name,
+           format('Row security is off on %I: whoever was granted it reads what is derived from every memory.', t.table_name),
+           format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', n.name)
+    FROM @extschema@._gravity_memory_table_catalogue() AS t
+    CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(t.table_name) AS name) AS n
+    JOIN pg_class AS k ON k.oid = to_regclass(n.name)
+    WHERE t.is_derived AND NOT k.relrowsecurity;
+
+    RETURN QUERY
+    SELECT 'error', 'foreign_trigger', format('%I on %I', g.tgname, t.table_name),
+           format('The derived table %I has a trigger that is not ours: setup stops at it, and what is derived may be wrong.',
+               t.table_name),
+           format('DROP TRIGGER %I ON %s', g.tgname, n.name)
+    FROM @extschema@._gravity_memory_table_catalogue() AS t
+    CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(t.table_name) AS name) AS n
+    JOIN pg_trigger AS g ON g.tgrelid = to_regclass(n.name) AND NOT g.tgisinternal
+    WHERE t.is_derived;
+
+    RETURN QUERY
+    SELECT 'error', 'table_in_extension', t.table_name,
+           format('%I is a member of the extension: pg_dump leaves its rows out, and DROP EXTENSION drops it.', t.table_name),
+           'ALTER EXTENSION gravity_memory DROP TABLE ' || n.name
+    FROM @extschema@._gravity_memory_table_catalogue() AS t
+    CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(t.table_name) AS name) AS n
+    JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = to_regclass(n.name) AND d.deptype = 'e'
+    JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid AND e.extname = 'gravity_memory';
+
+    -- The TOAST table, where embeddings and long contents are, has a switch of its own.
+    RETURN QUERY
+    SELECT 'warning', 'autovacuum_disabled', k.oid::regclass::text,
+           format('Autovacuum is switched off for %s: statistics grow stale, dead rows stay, and index-only scans read the table.',
+                  w.which || k.oid::regclass),
+           format('ALTER TABLE %s RESET (%s)', k.oid::regclass, w.parameter)
+    FROM @extschema@._gravity_memory_table_catalogue() AS t
+    CROSS JOIN LATERAL (SELECT to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name)) AS oid) AS n
+    JOIN pg_class AS k ON k.relkind = 'r' AND (k.oid = n.oid OR k.oid IN (SELECT p.relid FROM pg_partition_tree(n.oid) AS p))
+    CROSS JOIN LATERAL (VALUES ('', 'autovacuum_enabled', k.oid),
+        ('the TOAST table of ', 'toast.autovacuum_enabled', k.reltoastrelid))
+         AS w (which, parameter, relation)
+    JOIN pg_class AS o ON o.oid = w.relation
+    CROSS JOIN LATERAL pg_options_to_table(o.reloptions) AS r
+    WHERE r.option_name = 'autovacuum_enabled' AND NOT r.option_value::boolean;
+END
+$_gravity_memory_table_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_table_findings() IS
+    'Findings of gravity_memory_check() about tables and columns.';
+
+-- sql/monitoring/_gravity_memory_owner_findings.sql
+
+-- _gravity_memory_owner_findings(): who owns what, where that keeps our functions from working, for gravity_memory_check().
+--
+-- The SECURITY DEFINER functions write the arcs and what is derived: they should belong to the owner of gravity_map, which setup
+-- sees to, and need the privileges. Adopted tables keep the owner they had; whoever owns the extension must be able to alter them.
+CREATE FUNCTION @extschema@._gravity_memory_owner_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
+AS $_gravity_memory_owner_findings$
+DECLARE
+    v_owner CONSTANT oid := (SELECT c.relowner FROM pg_class AS c
+                             WHERE c.oid = to_regclass(@extschema@._gravity_memory_qualified_name('gravity_map')));
+    v_written CONSTANT text[] := ARRAY['memory_arcs', 'memory_arc_associations', 'memory_arc_locks',
+                                       'memory_digests', 'memory_postings', 'memory_recall_gaps'];
+BEGIN
+    IF v_owner IS NULL THEN
+        RETURN;
+    END IF;
+
+    RETURN QUERY
+    SELECT 'warning', 'function_owner', f.signature,
+           format('It runs with the rights of %I and writes tables of %I, the owner of gravity_map: arcs and derived rows are kept only '
+                  'while nobody else''s code is attached to those tables, and searches read all memories.',
+                  pg_get_userbyid(f.proowner), pg_get_userbyid(v_owner)),
+           'SELECT * FROM ' || @extschema@._gravity_memory_qualified_name('gravity_memory_setup') || '()'
+    FROM (SELECT p.oid::regprocedure::text AS signature, p.proowner
+          FROM pg_proc AS p
+          JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+          JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+          WHERE e.extname = 'gravity_memory' AND p.prosecdef AND p.proowner <> v_owner) AS f;
+
+    RETURN QUERY
+    SELECT 'warning', 'table_owner', t.table_name,
+           format('%I belongs to %I, and gravity_map to %I, with whose rights our functions use both.', t.table_name,
+                  pg_get_userbyid(c.relowner), pg_get_userbyid(v_owner)),
+           format('ALTER TABLE %s OWNER TO %I', n.name, pg_get_userbyid(v_owner))
+    FROM unnest(v_written || 'gravity_memory_settings'::text) AS t (table_name)
+    CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(t.table_name) AS name) AS n
+    JOIN pg_class AS c ON c.oid = to_regclass(n.name)
+    WHERE c.relowner <> v_owner;
+
+    RETURN QUERY
+    SELECT 'error', 'missing_privilege', t.table_name,
+           format('%I, with whose rights arcs and derived rows are written, lacks %s on %I.', pg_get_userbyid(v_owner),
+                  string_agg(p.privilege, ', ' ORDER BY p.ordinality), t.table_name),
+           format('GRANT %s ON %s TO %I', string_agg(p.privilege, ', ' ORDER BY p.ordinality), n.name, pg_get_userbyid(v_owner))
+    FROM (SELECT w.name AS table_name, '{SELECT,INSERT,UPDATE,DELETE}'::text[] AS privileges FROM unnest(v_written) AS w (name)
+          UNION ALL
+          SELECT 'gravity_map', '{SELECT}'
+          UNION ALL
+          SELECT 'gravity_memory_settings', '{SELECT}') AS t
+    CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(t.table_name) AS name) AS n
+    CROSS JOIN LATERAL unnest(t.privileges) WITH ORDINALITY AS p (privilege, ordinality)
+    WHERE to_regclass(n.name) IS NOT NULL AND NOT has_table_privilege(v_owner, to_regclass(n.name), p.privilege)
+    GROUP BY t.table_name, n.name;
+
+    RETURN QUERY
+    SELECT 'error', 'forced_row_security', t.table_name,
+           format('Row security is forced on the owner of %I: what the triggers keep there can be neither written nor read.',
+                  t.table_name),
+           format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', n.name)
+    FROM @extschema@._gravity_memory_table_catalogue() AS t
+    CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(t.table_name) AS name) AS n
+    JOIN pg_class AS c ON c.oid = to_regclass(n.name)
+    JOIN pg_roles AS r ON r.oid = v_owner
+    WHERE t.is_closed AND c.relrowsecurity AND c.relforcerowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls;
+
+    RETURN QUERY
+    SELECT 'warning', 'extension_owner', 'gravity_memory',
+           format('The extension belongs to %I, who may not alter the tables of %I: its setup and its updates will fail.',
+                  pg_get_userbyid(e.extowner), pg_get_userbyid(v_owner)),
+           format('GRANT %I TO %I', pg_get_userbyid(v_owner), pg_get_userbyid(e.extowner))
+    FROM pg_extension AS e
+    WHERE e.extname = 'gravity_memory' AND NOT pg_has_role(e.extowner, v_owner, 'USAGE');
+END
+$_gravity_memory_owner_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_owner_findings() IS
+    'Findings of gravity_memory_check() about owners and privileges.';
+
+-- sql/monitoring/_gravity_memory_trigger_findings.sql
+
+-- _gravity_memory_trigger_findings(): triggers that are missing, switched off or not as setup makes them, for
+-- gravity_memory_check().
+--
+-- ENABLE REPLICA is off for every ordinary session; ENABLE ALWAYS is on. Setup replaces a trigger that was changed and leaves one
+-- that was switched off.
+CREATE FUNCTION @extschema@._gravity_memory_trigger_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
+AS $_gravity_memory_trigger_findings$
+    SELECT 'error', f.finding, c.trigger_name || ' on ' || c.table_name, f.problem, f.remedy
+    FROM @extschema@._gravity_memory_trigger_catalogue() AS c
+    CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(c.table_name) AS name) AS n
+    LEFT JOIN pg_trigger AS t ON t.tgrelid = to_regclass(n.name) AND t.tgname = c.trigger_name
+    CROSS JOIN LATERAL (SELECT 'SELECT * FROM ' || @extschema@._gravity_memory_qualified_name('gravity_memory_setup')
+        || '()' AS call) AS s
+    CROSS JOIN LATERAL (
+        VALUES ('missing_trigger', 'The trigger does not exist.', s.call, t.oid IS NULL),
+               ('changed_trigger', 'The trigger is not as setup makes it, but: ' || pg_get_triggerdef(t.oid), s.call,
+                pg_get_triggerdef(t.oid) <> c.definition),
+               ('disabled_trigger',
+                CASE WHEN c.definition ~ '_gravity_memory_keep_derived\(\)$'
+                     THEN 'The trigger is switched off: of memories written meanwhile nothing is derived. When it is on again, CALL '
+                          || @extschema@._gravity_memory_qualified_name('gravity_memory_rebuild_recall')
+                              || '(p_everything => true).'
+                     ELSE 'The trigger is switched off.' END,
+                format('ALTER TABLE %s ENABLE TRIGGER %I', n.name, c.trigger_name), t.tgenabled IN ('D', 'R'))
+    ) AS f (finding, problem, remedy, applies)
+    WHERE f.applies AND to_regclass(n.name) IS NOT NULL
+$_gravity_memory_trigger_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_trigger_findings() IS
+    'Findings of gravity_memory_check() about triggers.';
+
+-- sql/monitoring/_gravity_memory_plain_index_definition.sql
+
+-- _gravity_memory_plain_index_definition(p_definition): what an index is good for, in a form in which two definitions can be
+-- compared.
+--
+-- p_definition is what follows the table's name in CREATE INDEX, as the catalogue writes it or as pg_get_indexdef() prints it. Left
+-- out is what changes no plan (storage parameters, included columns) and what depends on the types of adopted columns (casts), then
+-- parentheses and blanks, which PostgreSQL sets in its own way. The kind of an index on embedding is a setting, and left out too,
+-- and so is pgvector's default operator class, which PostgreSQL does not print.
+CREATE FUNCTION @extschema@._gravity_memory_plain_index_definition(p_definition text)
+RETURNS text
+LANGUAGE sql
+IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET standard_conforming_strings = on
+AS $_gravity_memory_plain_index_definition$
+    SELECT replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
+        CASE WHEN p_definition ~ '^USING ' THEN p_definition ELSE 'USING btree ' || p_definition END,
+        ' (INCLUDE|WITH) \([^)]*\)', '', 'g'),
+        '::(character varying|double precision|numeric|text|boolean|uuid)(\[\])?', '', 'g'),
+        '^USING (?:ivfflat|hnsw) \(embedding(?: .*vector_l2_ops)?', 'USING vectors (embedding'),
+        '[\s()\]]', '', 'g'),
+        '=ANYARRAY[', 'IN')
+$_gravity_memory_plain_index_definition$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_plain_index_definition(text) IS
+    'An index definition without what changes no plan, for comparing.';
+
+-- sql/monitoring/_gravity_memory_index_findings.sql
+
+-- _gravity_memory_index_findings(): indexes that are missing, invalid or others than the catalogue says, for
+-- gravity_memory_check().
+--
+-- Invalid indexes of any name, because they cost writers and serve nobody; those that another session is building at this moment
+-- are left out where the caller may see that. Not the two indexes on embedding, but for their operator class: whether they suit the
+-- rows is in _gravity_memory_vector_index_findings(). An index whose definition the owner tuned for a purpose is a notice, no more.
+CREATE FUNCTION @extschema@._gravity_memory_index_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
+AS $_gravity_memory_index_findings$
+BEGIN
+    RETURN QUERY
+    SELECT CASE WHEN c.is_unique THEN 'error' ELSE 'warning' END, 'missing_index', m.index_name,
+           CASE WHEN c.is_unique THEN 'The unique index does not exist, and arcs need it to stay single: '
+                ELSE 'The index does not exist; without it this reads too much: ' END || c.serves,
+           m.concurrent_statement
+    FROM @extschema@._gravity_memory_missing_indexes() AS m
+    JOIN @extschema@.gravity_memory_index_catalogue() AS c ON c.index_name = m.index_name
+    WHERE NOT m.is_invalid AND m.index_name !~ '^idx_gravity_map_embedding_'
+      -- The name may belong to something else, which _gravity_memory_table_findings() reports.
+      AND to_regclass(@extschema@._gravity_memory_qualified_name(m.index_name)) IS NULL;
+
+    RETURN QUERY
+    SELECT 'error', 'invalid_index', k.relname::text,
+           format('The index of %s is invalid, after a build that failed or was interrupted: it costs writers and serves nobody.',
+                  i.indrelid::regclass),
+           CASE WHEN k.relkind = 'I' OR t.relkind = 'p' THEN format('DROP INDEX %s', k.oid::regclass)
+                ELSE format('DROP INDEX CONCURRENTLY %s', k.oid::regclass) END
+    FROM @extschema@._gravity_memory_table_catalogue() AS c
+    CROSS JOIN LATERAL (SELECT to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name)) AS oid) AS n
+    JOIN pg_class AS t ON t.oid = n.oid OR t.oid IN (SELECT p.relid FROM pg_partition_tree(n.oid) AS p)
+    JOIN pg_index AS i ON i.indrelid = t.oid AND NOT i.indisvalid
+    JOIN pg_class AS k ON k.oid = i.indexrelid
+    WHERE k.relname !~ '^idx_gravity_map_embedding_(cosine|l2)'
+      AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index AS b WHERE b.index_relid = k.oid);
+
+    RETURN QUERY
+    SELECT 'notice', 'changed_index', c.index_name,
+           format('The catalogue says %s, for: %s The index is %s.', c.definition, c.serves, d.definition),
+           format('DROP INDEX%s %s', CASE t.relkind WHEN 'p' THEN '' ELSE ' CONCURRENTLY' END, i.indexrelid::regclass)
+    FROM @extschema@.gravity_memory_index_catalogue() AS c
+    JOIN pg_class AS t ON t.oid = to_regclass(@extschema@._gravity_memory_qualified_name(c.table_name))
+    JOIN pg_index AS i
+      ON i.indexrelid = to_regclass(@extschema@._gravity_memory_qualified_name(c.index_name)) AND i.indrelid = t.oid
+          AND i.indisvalid
+    CROSS JOIN LATERAL (SELECT CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END
+                               || substring(pg_get_indexdef(i.indexrelid) FROM ' (USING .*)$') AS definition) AS d
+    WHERE @extschema@._gravity_memory_plain_index_definition(regexp_replace(d.definition, '^UNIQUE ', ''))
+          <> @extschema@._gravity_memory_plain_index_definition(c.definition)
+       OR i.indisunique <> c.is_unique;
+END
+$_gravity_memory_index_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_index_findings() IS
+    'Findings of gravity_memory_check() about indexes.';
+
+-- sql/monitoring/_gravity_memory_vector_index_findings.sql
+
+-- _gravity_memory_vector_index_findings(): indexes on embedding that do not suit the rows, for gravity_memory_check().
+--
+-- Judged as the job train-vector-indexes judges them; see _gravity_memory_vector_index_states(). Where that job runs it mends them
+-- by itself, one statement at a time, and the finding is a notice. Replacing an index takes several statements: the one returned is
+-- the next, so check again after it. Who may not execute gravity_memory_vector_index_ddl() is told its name.
+CREATE FUNCTION @extschema@._gravity_memory_vector_index_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
+-- gravity_memory_vector_index_ddl() says in notices what stands in the rows here.
+SET client_min_messages = error
+AS $_gravity_memory_vector_index_findings$
+DECLARE
+    v_table CONSTANT regclass := to_regclass(@extschema@._gravity_memory_qualified_name('gravity_map'));
+    v_ddl CONSTANT text := @extschema@._gravity_memory_qualified_name('gravity_memory_vector_index_ddl') || '()';
+    v_is_partitioned CONSTANT boolean := EXISTS (SELECT FROM pg_class AS c WHERE c.oid = v_table AND c.relkind = 'p');
+    v_severity text := 'warning';
+    v_has_job boolean;
+    v_statements text[];
+BEGIN
+    IF v_table IS NULL THEN
+        RETURN;
+    END IF;
+    IF has_function_privilege(v_ddl, 'EXECUTE') THEN
+        v_statements := ARRAY(SELECT s.ddl FROM @extschema@.gravity_memory_vector_index_ddl() WITH ORDINALITY AS s (ddl, step)
+            ORDER BY s.step);
+    ELSE
+        v_statements := ARRAY['SELECT ddl FROM ' || v_ddl || ' AS ddl \gexec'];
+    END IF;
+    IF NOT v_is_partitioned AND EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = 'pg_cron') THEN
+        BEGIN
+            EXECUTE 'SELECT EXISTS (SELECT FROM cron.job AS j WHERE j.database = current_database() AND j.active AND j.command LIKE'
+                    ' ''%gravity_memory_train_vector_indexes()'')' INTO v_has_job;
+        EXCEPTION WHEN insufficient_privilege THEN
+            v_has_job := false;
+        END;
+        IF v_has_job THEN
+            v_severity := 'notice';
+        END IF;
+    END IF;
+
+    RETURN QUERY
+    SELECT v_severity, f.finding, s.index_name, f.problem,
+           -- What concerns the other index alone is in that one's row; renaming, and the name of the function, concern both.
+           (SELECT u.statement FROM unnest(v_statements) WITH ORDINALITY AS u (statement, step)
+            WHERE u.statement !~ '^(CREATE|DROP) ' OR strpos(u.statement, s.index_name) > 0 ORDER BY u.step LIMIT 1)
+    FROM @extschema@._gravity_memory_vector_index_states() AS s
+    CROSS JOIN LATERAL (VALUES
+        ('missing_vector_index',
+            'There are memories enough to train it; until it is built, searches across users compare all of them.',
+         s.is_wanted AND s.index_oid IS NULL AND NOT s.successor_serves),
+        ('untrained_vector_index',
+         'The index has another kind, or a number of lists that the memories have outgrown, or is invalid: it should be '
+         || s.definition || '.', s.is_wanted AND s.index_oid IS NOT NULL AND NOT s.index_serves),
+        ('unwanted_vector_index',
+         'The index stands on fewer memories than embedding_index_min_rows, or embedding_index says none: it finds little and '
+         'costs writers.',
+         NOT s.is_wanted AND s.index_oid IS NOT NULL),
+        ('unfinished_vector_index', 'A successor of the index was built and has not taken its place, or was left half built.',
+         s.successor_oid IS NOT NULL AND NOT (s.is_wanted AND s.index_oid IS NOT NULL AND NOT s.index_serves))
+    ) AS f (finding, problem, applies)
+    WHERE f.applies;
+
+    RETURN QUERY
+    SELECT v_severity, 'unfinished_vector_index', c.relname::text, 'The index was replaced, and is still there.',
+           format('DROP INDEX%s IF EXISTS %s', CASE WHEN v_is_partitioned THEN '' ELSE ' CONCURRENTLY' END, c.oid::regclass)
+    FROM pg_index AS i
+    JOIN pg_class AS c ON c.oid = i.indexrelid
+    WHERE i.indrelid = v_table AND c.relname ~ '^idx_gravity_map_embedding_(cosine|l2)_old_[0-9]+$';
+
+    RETURN QUERY
+    SELECT 'warning', 'vector_index_memory', string_agg(s.index_name, ', ' ORDER BY s.index_name),
+           'They cannot be built: ' || s.advice || '.',
+           format('ALTER ROLE %I SET maintenance_work_mem = ''%s MB''', current_user,
+               substring(s.advice FROM 'at least ([0-9]+) MB'))
+    FROM @extschema@._gravity_memory_vector_index_states() AS s
+    WHERE NOT s.is_wanted AND NOT s.is_buildable AND s.advice ~ '^maintenance_work_mem' AND s.index_oid IS NULL
+    GROUP BY s.advice;
+END
+$_gravity_memory_vector_index_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_vector_index_findings() IS
+    'Findings of gravity_memory_check() about the indexes on embedding.';
+
+-- sql/monitoring/_gravity_memory_job_findings.sql
+
+-- _gravity_memory_job_findings(): jobs of pg_cron that are missing, switched off or failing, for gravity_memory_check().
+--
+-- Nothing where pg_cron is not in this database: another scheduler may run the jobs. A job counts by its command, whatever its
+-- name. It fails when its latest run did; of train-vector-index-step, whose command changes, the runs are looked at that are not
+-- older than a day. pg_cron shows a role its own jobs only: whoever sees none of ours, and may not see all, gets an error, which
+-- gravity_memory_check() reports as not checked. Errors: 42501 for a role that may not read the jobs.
+CREATE FUNCTION @extschema@._gravity_memory_job_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
+AS $_gravity_memory_job_findings$
+DECLARE
+    v_schedule CONSTANT text := 'SELECT ' || @extschema@._gravity_memory_qualified_name('gravity_memory_schedule_jobs') || '()';
+    v_wanted record;
+    v_job record;
+    v_run record;
+    v_is_hidden boolean;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = 'pg_cron') THEN
+        RETURN;
+    END IF;
+    FOR v_wanted IN SELECT c.* FROM @extschema@._gravity_memory_job_catalogue() AS c LOOP
+        EXECUTE 'SELECT j.jobid, j.jobname, j.schedule, j.active FROM cron.job AS j'
+                ' WHERE j.command = $1 AND j.database = current_database() ORDER BY j.active DESC, j.jobid DESC LIMIT 1'
+            INTO v_job USING v_wanted.command;
+        IF v_job.jobid IS NULL THEN
+            EXECUTE 'SELECT row_security_active(''cron.job'')' INTO v_is_hidden;
+            IF v_is_hidden THEN
+                RAISE EXCEPTION 'the jobs of other roles are hidden from %, and % is not among its own', current_user,
+                    v_wanted.job_name
+                    USING ERRCODE = 'insufficient_privilege', HINT = 'Check as the role that owns the jobs, or as a superuser.';
+            END IF;
+            EXECUTE 'SELECT EXISTS (SELECT FROM cron.job AS j WHERE j.jobname = $1 AND j.username = current_user)'
+                INTO v_is_hidden USING v_wanted.job_name;
+            RETURN QUERY SELECT 'error', 'missing_job', v_wanted.job_name, format('No job of pg_cron runs %s.', v_wanted.command),
+                CASE WHEN v_is_hidden  -- by another job of that name
+                     THEN format('SELECT cron.schedule(%L, %L, %L)', 'gravity_memory ' || v_wanted.job_name, v_wanted.schedule,
+                         v_wanted.command)
+                     ELSE v_schedule END;
+            CONTINUE;
+        END IF;
+        IF NOT v_job.active THEN
+            RETURN QUERY SELECT 'notice', 'inactive_job', v_job.jobname::text, 'The job is switched off.',
+                                format('SELECT cron.alter_job(%s, active := true)', v_job.jobid);
+        END IF;
+        IF v_job.schedule <> v_wanted.schedule THEN
+            RETURN QUERY SELECT 'warning', 'changed_job', v_job.jobname::text,
+                                format('The job runs at %s, the settings say %s.', v_job.schedule, v_wanted.schedule),
+                                format('SELECT cron.alter_job(%s, schedule := %L)', v_job.jobid, v_wanted.schedule);
+        END IF;
+        EXECUTE 'SELECT d.status, d.return_message, d.start_time FROM cron.job_run_details AS d'
+                ' WHERE d.jobid = $1 AND d.status IN (''succeeded'', ''failed'') ORDER BY d.runid DESC LIMIT 1'
+            INTO v_run USING v_job.jobid;
+        IF v_run.status = 'failed' THEN
+            RETURN QUERY SELECT 'error', 'failing_job', v_job.jobname::text,
+                                format('Its latest run, at %s, failed: %s', v_run.start_time, btrim(v_run.return_message, E' \n')),
+                                v_wanted.command;
+        END IF;
+    END LOOP;
+
+    RETURN QUERY EXECUTE
+        'SELECT ''error'', ''failing_job'', ''train-vector-index-step'','
+        '       format(''Its run at %s failed: %s'', r.start_time, btrim(r.return_message, E'' \n'')), r.command'
+        ' FROM (SELECT d.* FROM cron.job_run_details AS d'
+        '       WHERE d.database = current_database() AND d.command ~ ''INDEX.* \S*idx_gravity_map_embedding_'''
+        '         AND d.start_time > now() - interval ''1 day'' AND d.status IN (''succeeded'', ''failed'')'
+        '       ORDER BY d.runid DESC LIMIT 1) AS r'
+        ' WHERE r.status = ''failed''';
+END
+$_gravity_memory_job_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_job_findings() IS
+    'Findings of gravity_memory_check() about the jobs of pg_cron.';
+
+-- sql/monitoring/_gravity_memory_sample_percent.sql
+
+-- _gravity_memory_sample_percent(p_table_name): how much of a table TABLESAMPLE SYSTEM is to read, so that it is about 200 blocks.
+--
+-- A number from 0 to 100; 100 for up to 200 blocks, whose every row is read then. Partitions count.
+CREATE FUNCTION @extschema@._gravity_memory_sample_percent(p_table_name text)
+RETURNS real
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $_gravity_memory_sample_percent$
+    SELECT LEAST(100, 100.0 * 200 * current_setting('block_size')::integer
+                      / NULLIF(pg_relation_size(r.relation)
+                               + COALESCE((SELECT sum(pg_relation_size(t.relid)) FROM pg_partition_tree(r.relation) AS t
+                                           WHERE t.isleaf AND t.relid <> r.relation), 0), 0))::real
+    FROM (SELECT @extschema@._gravity_memory_qualified_name(p_table_name)::regclass AS relation) AS r
+$_gravity_memory_sample_percent$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_sample_percent(text) IS
+    'The percentage of a table that is about 200 blocks, for TABLESAMPLE SYSTEM.';
+
+-- sql/monitoring/_gravity_memory_derived_findings.sql
+
+-- _gravity_memory_derived_findings(): whether what recall reads is there for every memory, for gravity_memory_check().
+--
+-- First the users that setup and the triggers noted in memory_recall_gaps, of whom recall reads the memories themselves. Then a
+-- look for what nobody noted, such as a load with triggers switched off: about 200 blocks of gravity_map and of memory_digests,
+-- spread over the table, and the 200 newest memories, each compared with its counterpart by key. Tables up to 200 blocks are
+-- compared whole. Of a larger one, what concerns one row in a hundred is practically sure to be seen, what concerns single rows
+-- hardly. Errors: 42501 for a role that may not read all memories and the derived tables, which gravity_memory_check() reports as
+-- not checked.
+CREATE FUNCTION @extschema@._gravity_memory_derived_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+SET plan_cache_mode = force_custom_plan
+SET jit = off
+AS $_gravity_memory_derived_findings$
+DECLARE
+    v_rebuild CONSTANT text := 'CALL ' || @extschema@._gravity_memory_qualified_name('gravity_memory_rebuild_recall');
+    v_memories CONSTANT regclass := to_regclass(@extschema@._gravity_memory_qualified_name('gravity_map'));
+    v_digests CONSTANT regclass := to_regclass(@extschema@._gravity_memory_qualified_name('memory_digests'));
+    v_postings CONSTANT regclass := to_regclass(@extschema@._gravity_memory_qualified_name('memory_postings'));
+    v_gaps CONSTANT regclass := to_regclass(@extschema@._gravity_memory_qualified_name('memory_recall_gaps'));
+    v_dimensions integer;
+    v_users bigint;
+    v_is_every_user boolean;
+    v_wrong bigint;
+    v_looked_at bigint;
+BEGIN
+    -- A table that is missing, or is none, is a finding of its own.
+    IF v_memories IS NULL OR v_digests IS NULL OR v_postings IS NULL OR v_gaps IS NULL
+       OR EXISTS (SELECT FROM pg_class AS c
+                  WHERE c.oid IN (v_memories, v_digests, v_postings, v_gaps) AND c.relkind NOT IN ('r', 'p'))
+    THEN
+        RETURN;
+    END IF;
+    IF row_security_active(v_memories) OR row_security_active(v_digests) OR row_security_active(v_postings)
+        OR row_security_active(v_gaps) THEN
+        RAISE EXCEPTION 'row security hides memories, or what is derived from them, from %', current_user
+            USING ERRCODE = 'insufficient_privilege', HINT = 'Check as the owner of gravity_map, or as a role with BYPASSRLS.';
+    END IF;
+
+    SELECT count(*) FILTER (WHERE NOT g.is_every_user), COALESCE(bool_or(g.is_every_user), false) INTO v_users, v_is_every_user
+    FROM @extschema@.memory_recall_gaps AS g;
+    IF v_is_every_user OR v_users > 0 THEN
+        RETURN QUERY SELECT 'warning', 'recall_gaps', 'memory_recall_gaps',
+            format('Recall reads all memories of %s, slowly, because what is derived from them may be missing or wrong.',
+                   CASE WHEN v_is_every_user THEN 'every user' WHEN v_users = 1 THEN '1 user' ELSE v_users || ' users' END),
+            v_rebuild || '()';
+    END IF;
+    IF v_is_every_user THEN
+        -- Nothing is relied on, so nothing can be wrong.
+        RETURN;
+    END IF;
+
+    SELECT a.atttypmod INTO v_dimensions
+    FROM pg_attribute AS a WHERE a.attrelid = v_memories AND a.attname = 'embedding' AND NOT a.attisdropped;
+
+    -- Each counterpart is looked up by its key: a join might be planned to read both tables.
+    SELECT count(*), count(*) FILTER (WHERE c.has_signature IS NULL OR c.has_signature <> s.has_embedding) INTO v_looked_at, v_wrong
+    FROM (SELECT m.user_id::text AS user_id, m.id, m.embedding IS NOT NULL AS has_embedding
+          FROM @extschema@.gravity_map AS m TABLESAMPLE SYSTEM (@extschema@._gravity_memory_sample_percent('gravity_map'))
+          UNION
+          (SELECT m.user_id::text, m.id, m.embedding IS NOT NULL
+           FROM @extschema@.gravity_map AS m ORDER BY m.created_at DESC LIMIT 200)) AS s
+    CROSS JOIN LATERAL (SELECT (SELECT d.signature IS NOT NULL FROM @extschema@.memory_digests AS d
+                                WHERE d.user_id = s.user_id AND d.memory_id = s.id LIMIT 1) AS has_signature,
+                               (SELECT true FROM @extschema@.memory_recall_gaps AS g
+                                WHERE g.user_id = s.user_id AND NOT g.is_every_user LIMIT 1) AS is_noted) AS c
+    WHERE s.user_id IS NOT NULL AND c.is_noted IS NULL;
+    IF v_wrong > 0 THEN
+        RETURN QUERY SELECT 'error', 'missing_derived_rows', 'memory_digests',
+            format('%s of %s memories looked at have no row there, or one without their embedding, and nobody noted it: recall does not '
+                   'find them.', v_wrong, v_looked_at),
+            v_rebuild || '(p_everything => true)';
+    END IF;
+
+    SELECT count(*),
+           count(*) FILTER (WHERE c.is_there IS NULL OR c.has_posting IS NULL)
+    INTO v_looked_at, v_wrong
+    FROM (SELECT d.user_id, d.memory_id, d.term_keys
+          FROM @extschema@.memory_digests AS d TABLESAMPLE SYSTEM (@extschema@._gravity_memory_sample_percent('memory_digests'))) AS s
+    CROSS JOIN LATERAL (SELECT (SELECT m.user_id::text = s.user_id OR NULL FROM @extschema@.gravity_map AS m
+                                WHERE m.id = s.memory_id LIMIT 1) AS is_there,
+                               (SELECT true WHERE s.term_keys = '{}'
+                                UNION ALL
+                                (SELECT true FROM @extschema@.memory_postings AS p
+                                 WHERE p.term_key = s.term_keys[1] AND p.memory_id = s.memory_id LIMIT 1)) AS has_posting,
+                               (SELECT true FROM @extschema@.memory_recall_gaps AS g
+                                WHERE g.user_id = s.user_id AND NOT g.is_every_user LIMIT 1) AS is_noted) AS c
+    WHERE c.is_noted IS NULL;
+    IF v_wrong > 0 THEN
+        RETURN QUERY SELECT 'error', 'wrong_derived_rows', 'memory_digests',
+            format('%s of %s rows looked at there belong to no memory, or lack their row in memory_postings, and nobody noted it.',
+                   v_wrong, v_looked_at),
+            v_rebuild || '(p_everything => true)';
+    END IF;
+
+    IF v_dimensions > 0 THEN
+        SELECT count(*), count(*) FILTER (WHERE length(s.signature) <> v_dimensions) INTO v_looked_at, v_wrong
+        FROM (SELECT d.user_id, d.signature
+              FROM @extschema@.memory_digests AS d TABLESAMPLE SYSTEM (@extschema@._gravity_memory_sample_percent('memory_digests'))
+              WHERE d.signature IS NOT NULL) AS s
+        CROSS JOIN LATERAL (SELECT (SELECT true FROM @extschema@.memory_recall_gaps AS g
+                                    WHERE g.user_id = s.user_id AND NOT g.is_every_user LIMIT 1) AS is_noted) AS c
+        WHERE c.is_noted IS NULL;
+        IF v_wrong > 0 THEN
+            RETURN QUERY SELECT 'error', 'signature_length', 'memory_digests.signature',
+                format('%s of %s signatures looked at are not %s bits long, as the embeddings are by now.', v_wrong, v_looked_at,
+                    v_dimensions),
+                v_rebuild || '(p_everything => true)';
+        END IF;
+    END IF;
+END
+$_gravity_memory_derived_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_derived_findings() IS
+    'Findings of gravity_memory_check() about what recall reads.';
+
+-- sql/monitoring/_gravity_memory_statistics_findings.sql
+
+-- _gravity_memory_statistics_findings(): tables whose statistics the planner should not trust, for gravity_memory_check().
+--
+-- Never gathered on a table of more than 10,000 rows, as after pg_upgrade or a restore; or stale, when more than 10,000 rows and a
+-- fifth of the table, which is twice what autovacuum waits for by default, changed since. What a session counts arrives a moment
+-- late, so that a load may be counted after the ANALYZE that followed it: the table must have grown too, or ten minutes have
+-- passed, in which autovacuum makes that good. Also autovacuum switched off on the server.
+CREATE FUNCTION @extschema@._gravity_memory_statistics_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
+AS $_gravity_memory_statistics_findings$
+BEGIN
+    RETURN QUERY
+    SELECT 'warning', f.finding, s.relid::regclass::text, f.problem, format('ANALYZE %s', s.relid::regclass)
+    FROM @extschema@._gravity_memory_table_catalogue() AS t
+    CROSS JOIN LATERAL (SELECT to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name)) AS oid) AS n
+    JOIN pg_class AS c ON c.relkind = 'r' AND (c.oid = n.oid OR c.oid IN (SELECT p.relid FROM pg_partition_tree(n.oid) AS p))
+    JOIN pg_stat_all_tables AS s ON s.relid = c.oid
+    CROSS JOIN LATERAL (
+        -- pg_stats says what was gathered, but hides it from whoever may not read the table; the counters say when, but a crash
+        -- loses them.
+        SELECT GREATEST(c.reltuples::double precision, s.n_live_tup, 0) AS rows,
+               s.last_analyze IS NULL AND s.last_autoanalyze IS NULL
+               AND NOT EXISTS (SELECT FROM pg_stats AS p WHERE p.schemaname = s.schemaname AND p.tablename = s.relname) AS is_new
+    ) AS v
+    CROSS JOIN LATERAL (VALUES
+        ('missing_statistics', format('There are about %s rows, and no statistics of them: plans are guesses.', v.rows::bigint),
+         v.is_new AND v.rows > 10000),
+        ('stale_statistics',
+         format('About %s of %s rows changed since statistics were gathered.', s.n_mod_since_analyze, v.rows::bigint),
+         NOT v.is_new AND s.n_mod_since_analyze > 10000 AND s.n_mod_since_analyze > v.rows / 5
+         AND (pg_relation_size(c.oid) / current_setting('block_size')::integer > 1.1 * c.relpages
+              OR GREATEST(s.last_analyze, s.last_autoanalyze) < now() - interval '10 minutes'))
+    ) AS f (finding, problem, applies)
+    WHERE f.applies;
+
+    IF NOT current_setting('autovacuum')::boolean OR NOT current_setting('track_counts')::boolean THEN
+        RETURN QUERY SELECT 'warning', 'autovacuum_off', 'server',
+            'Autovacuum, or track_counts without which it does nothing, is switched off.',
+                            CASE WHEN current_setting('autovacuum')::boolean THEN 'ALTER SYSTEM SET track_counts = on'
+                                 ELSE 'ALTER SYSTEM SET autovacuum = on' END;
+    END IF;
+END
+$_gravity_memory_statistics_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_statistics_findings() IS
+    'Findings of gravity_memory_check() about the planner''s statistics.';
+
+-- sql/monitoring/_gravity_memory_setting_findings.sql
+
+-- _gravity_memory_setting_findings(): settings that are unknown, impossible or contradict each other, for gravity_memory_check().
+--
+-- gravity_memory_set() refuses the first two; they come from a dump of another version, or from a direct write to the table.
+-- Settings are compared with each other only when all of them are possible.
+CREATE FUNCTION @extschema@._gravity_memory_setting_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
+AS $_gravity_memory_setting_findings$
+DECLARE
+    v_set CONSTANT text := 'SELECT ' || @extschema@._gravity_memory_qualified_name('gravity_memory_set');
+    v_reset CONSTANT text := 'SELECT ' || @extschema@._gravity_memory_qualified_name('gravity_memory_reset');
+    v_override record;
+    v_is_possible boolean := true;
+    v_settings jsonb;
+    v_lists integer;
+BEGIN
+    IF to_regclass(@extschema@._gravity_memory_qualified_name('gravity_memory_settings')) IS NULL THEN
+        RETURN;
+    END IF;
+    FOR v_override IN
+        SELECT s.name, s.value, d.name IS NOT NULL AS is_known
+        FROM @extschema@.gravity_memory_settings AS s
+        LEFT JOIN @extschema@._gravity_memory_setting_definitions() AS d ON d.name = s.name
+        ORDER BY s.name
+    LOOP
+        IF NOT v_override.is_known THEN
+            RETURN QUERY SELECT 'warning', 'unknown_setting', v_override.name,
+                format('There is no such setting in this version; the value %L does nothing.', left(v_override.value, 200)),
+                format('DELETE FROM %s WHERE name = %L', @extschema@._gravity_memory_qualified_name('gravity_memory_settings'),
+                    v_override.name);
+            CONTINUE;
+        END IF;
+        BEGIN
+            PERFORM @extschema@._gravity_memory_checked_setting(v_override.name, v_override.value);
+        EXCEPTION WHEN invalid_parameter_value THEN
+            v_is_possible := false;
+            RETURN QUERY SELECT 'error', 'invalid_setting', v_override.name, SQLERRM, v_reset || format('(%L)', v_override.name);
+        END;
+    END LOOP;
+    IF NOT v_is_possible THEN
+        RETURN;
+    END IF;
+
+    v_settings := @extschema@._gravity_memory_effective_settings();
+    -- The fewest lists that an index has, or will have: more than these cannot be searched.
+    SELECT min(COALESCE((SELECT o.option_value::integer FROM pg_options_to_table(c.reloptions) AS o
+           WHERE o.option_name = 'lists'), 100))
+    INTO v_lists
+    FROM pg_index AS i
+    JOIN pg_class AS c ON c.oid = i.indexrelid
+    JOIN pg_am AS a ON a.oid = c.relam AND a.amname = 'ivfflat'
+    WHERE i.indrelid = to_regclass(@extschema@._gravity_memory_qualified_name('gravity_map'));
+    v_lists := COALESCE(NULLIF((v_settings ->> 'embedding_lists')::integer, 0), v_lists);
+
+    RETURN QUERY
+    SELECT f.severity, f.finding, f.object, f.problem, f.remedy
+    FROM (VALUES
+        ('warning', 'contradicting_settings', 'arc_active_members, arc_mature_members',
+         'An arc is mature, and takes no more members, before it has enough of them to be active.',
+         v_set || format('(%L, %L)', 'arc_active_members', v_settings ->> 'arc_mature_members'),
+         (v_settings ->> 'arc_active_members')::integer > (v_settings ->> 'arc_mature_members')::integer),
+        ('warning', 'contradicting_settings', 'arc_min_memories, arc_mature_members',
+         'An arc is mature, and takes no more members, before the cluster that starts it is in it.',
+         v_set || format('(%L, %L)', 'arc_mature_members', v_settings ->> 'arc_min_memories'),
+         (v_settings ->> 'arc_mature_members')::integer < (v_settings ->> 'arc_min_memories')::integer),
+        ('warning', 'contradicting_settings', 'arc_window, arc_dormant_after',
+         'An arc becomes dormant while memories still come within its window.',
+         v_set || format('(%L, %L)', 'arc_dormant_after', v_settings ->> 'arc_window'),
+         (v_settings ->> 'arc_dormant_after')::interval < (v_settings ->> 'arc_window')::interval),
+        ('warning', 'contradicting_settings', 'embedding_probes, embedding_lists',
+         format('gravity_memory_search_all() is to search %s lists of %s: all memories, and the index for nothing.',
+                v_settings ->> 'embedding_probes', v_lists),
+         v_reset || format('(%L)', 'embedding_probes'),
+         v_settings ->> 'embedding_index' = 'ivfflat' AND (v_settings ->> 'embedding_probes')::integer > v_lists),
+        ('warning', 'threshold_below_index', 'arc_gravity_threshold',
+         'The index idx_gravity_map_arc_cluster holds memories from gravity 0.8 on: below that, arcs cost more with every memory.',
+         v_reset || format('(%L)', 'arc_gravity_threshold'),
+         (v_settings ->> 'arc_gravity_threshold')::numeric < 0.8),
+        ('warning', 'broadcast_unavailable', 'broadcast',
+         'New memories are to be broadcast, and there is no realtime.send(jsonb, text, text, boolean) here: every insert warns.',
+         v_reset || format('(%L)', 'broadcast'),
+         v_settings ->> 'broadcast' = 'on' AND to_regprocedure('realtime.send(jsonb, text, text, boolean)') IS NULL)
+    ) AS f (severity, finding, object, problem, remedy, applies)
+    WHERE f.applies;
+END
+$_gravity_memory_setting_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_setting_findings() IS
+    'Findings of gravity_memory_check() about settings.';
+
+-- sql/monitoring/_gravity_memory_server_findings.sql
+
+-- _gravity_memory_server_findings(): versions that do not go together, and a notification queue that fills, for
+-- gravity_memory_check().
+--
+-- Signatures need binary_quantize() of pgvector 0.7.0. The version that is published is that of the files on the server.
+CREATE FUNCTION @extschema@._gravity_memory_server_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET standard_conforming_strings = on
+AS $_gravity_memory_server_findings$
+DECLARE
+    v_limit CONSTANT double precision := (@extschema@._gravity_memory_effective_settings() ->> 'notify_queue_limit')::double precision;
+BEGIN
+    RETURN QUERY
+    SELECT 'error', 'old_pgvector', 'vector', format('pgvector is %s here; recall needs 0.7.0 or newer.', e.extversion),
+           'ALTER EXTENSION vector UPDATE'
+    FROM pg_extension AS e
+    WHERE e.extname = 'vector'
+      AND string_to_array(substring(e.extversion FROM '^[0-9]+(?:\.[0-9]+)*'), '.')::integer[] < '{0,7,0}'::integer[];
+
+    RETURN QUERY
+    SELECT 'warning', 'other_version', 'gravity_memory',
+           format('Version %s is installed here, the files of the server are those of %s.', a.installed_version, a.default_version),
+           'ALTER EXTENSION gravity_memory UPDATE'
+    FROM pg_available_extensions AS a
+    WHERE a.name = 'gravity_memory' AND a.installed_version <> a.default_version;
+
+    IF pg_notification_queue_usage() > v_limit THEN
+        RETURN QUERY SELECT 'error', 'notification_queue', 'pg_notification_queue_usage()',
+            format('%s %% of the notification queue is in use, and above %s %% nothing is announced: a session that listens '
+                   'does not read.',
+                   round(100 * pg_notification_queue_usage()::numeric, 4), 100 * v_limit),
+            -- Which one it is, PostgreSQL does not say; a full queue names it in the server's log.
+            'SELECT pid, usename, application_name, state, xact_start, query FROM pg_stat_activity '
+            'WHERE datname = current_database() AND pid <> pg_backend_pid() ORDER BY xact_start';
+    END IF;
+END
+$_gravity_memory_server_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_server_findings() IS
+    'Findings of gravity_memory_check() about versions and the notification queue.';
+
+-- sql/monitoring/_gravity_memory_findings.sql
+
+-- _gravity_memory_findings(p_family): the findings of one family, or that they could not be looked at.
+--
+-- Whatever goes wrong there, such as a missing privilege, becomes a notice, not_checked, so that the other families are looked at.
+CREATE FUNCTION @extschema@._gravity_memory_findings(p_family text)
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $_gravity_memory_findings$
+BEGIN
+    CASE p_family
+        WHEN 'table' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_table_findings() AS f;
+        WHEN 'owner' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_owner_findings() AS f;
+        WHEN 'trigger' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_trigger_findings() AS f;
+        WHEN 'index' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_index_findings() AS f;
+        WHEN 'vector_index' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_vector_index_findings() AS f;
+        WHEN 'job' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_job_findings() AS f;
+        WHEN 'derived' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_derived_findings() AS f;
+        WHEN 'statistics' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_statistics_findings() AS f;
+        WHEN 'setting' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_setting_findings() AS f;
+        WHEN 'server' THEN RETURN QUERY SELECT f.* FROM @extschema@._gravity_memory_server_findings() AS f;
+    END CASE;
+EXCEPTION WHEN OTHERS THEN
+    RETURN QUERY SELECT 'notice', 'not_checked', p_family || ' findings', 'They could not be looked at: ' || SQLERRM || '.',
+        NULL::text;
+END
+$_gravity_memory_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_findings(text) IS
+    'One family of the findings of gravity_memory_check().';
+
+-- sql/monitoring/gravity_memory_check.sql
+
+-- gravity_memory_check(): what is wrong with this installation, and the statement that mends it; no row when all is well.
+--
+-- Returns one row per finding, errors first: severity (error: something does not work; warning: it works slowly, or will fail;
+-- notice: to be known), finding (a short name, the same in every version; docs/operations.md explains each), object, problem (in
+-- words) and remedy: one statement that runs as it stands, outside a transaction block, NULL where none can be given. Some findings
+-- take several statements: check again after the one returned. Reads the catalogues, the statistics, the settings, and samples of
+-- gravity_map and memory_digests, so that it takes some tenths of a second, whatever the number of memories. Runs with the caller's
+-- rights: what the caller may not look at is a notice, not_checked, and never an error.
+CREATE FUNCTION @extschema@.gravity_memory_check()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE sql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $gravity_memory_check$
+    SELECT f.severity, f.finding, f.object, f.problem, f.remedy
+    FROM unnest(ARRAY['table', 'owner', 'trigger', 'index', 'vector_index', 'job', 'derived', 'statistics', 'setting',
+        'server']) AS u (family)
+    CROSS JOIN LATERAL @extschema@._gravity_memory_findings(u.family) AS f
+    ORDER BY array_position('{error,warning,notice}', f.severity), f.finding, f.object, f.problem
+$gravity_memory_check$;
+
+COMMENT ON FUNCTION @extschema@.gravity_memory_check() IS
+    'What is wrong with this installation of gravity_memory, with the statement that mends it; no row when all is well.';
+
+-- sql/setup/bind_vector_schema.sql
+
+-- Writes the name of pgvector's schema into the functions above, before anything calls them; also while a dump is being restored.
+DO $bind_vector_schema$
+BEGIN
+    PERFORM @extschema@._gravity_memory_bind_vector_schema();
+END
+$bind_vector_schema$;
+
+-- sql/setup/install.sql
+
+-- Creates or adopts the tables, unless a dump is being restored.
+--
+-- A restore brings the tables, their rows, triggers and jobs itself; what CREATE EXTENSION made before would be in its way (a
+-- job inserted here makes COPY cron.job fail and loses the other jobs). pg_dump and pg_restore say SET row_security = off, and
+-- nobody else does.
+DO $install$
+BEGIN
+    IF pg_catalog.current_setting('row_security') OPERATOR(pg_catalog.=) 'on' THEN
+        -- CREATE EXTENSION hides notices; setup's say what is left to do, and are meant to be read.
+        IF pg_catalog.current_setting('client_min_messages') OPERATOR(pg_catalog.=) 'warning' THEN
+            PERFORM pg_catalog.set_config('client_min_messages', 'notice', true);
+        END IF;
+        PERFORM @extschema@.gravity_memory_setup();
+    END IF;
+END
+$install$;

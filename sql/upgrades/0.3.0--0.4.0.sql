@@ -1,0 +1,1 @@
+-- By hand, before the objects of 0.4.0: what their CREATE OR REPLACE leaves undone.
