@@ -152,6 +152,10 @@ demo:
 test:
 	@$(PYTHON) -B -m devtools test $(if $(LEGS),--legs $(LEGS)) $(if $(JOBS),--jobs $(JOBS))
 
+# The same, with the long tests at their full length: an hour and more.
+test-full:
+	@GRAVITY_MEMORY_TEST_FULL=1 $(PYTHON) -B -m devtools test $(if $(LEGS),--legs $(LEGS)) $(if $(JOBS),--jobs $(JOBS))
+
 test-15 test-16 test-17 test-18 test-image: test-%:
 	@$(PYTHON) -B -m devtools test --legs $*
 
@@ -182,6 +186,7 @@ help:
 	@echo 'make demo                     see it work on a server of its own; needs Python 3.11 only'
 	@echo 'make test                     checks and all tests on PostgreSQL 15, 16, 17 and 18 (16 and 18 without root)'
 	@echo 'make test-18                  the same on one version'
+	@echo 'make test-full                the same, with the long tests at their full length'
 	@echo 'make test-image               build the Dockerfile and use the image'
 	@echo 'make lint                     the checks alone'
 	@echo 'make bench                    measure it beside the specification and plain pgvector: see bench/README.md'
@@ -189,5 +194,5 @@ help:
 	@echo 'make dist                     an archive for PGXN'
 	@echo 'make clean                    remove what was built (never a versioned script)'
 
-.PHONY: all check-script installcheck installcheck-pgtap installcheck-upgraded installcheck-isolation demo test test-15 test-16 test-17 \
+.PHONY: all check-script installcheck installcheck-pgtap installcheck-upgraded installcheck-isolation demo test test-full test-15 test-16 test-17 \
   test-18 test-image lint bench bench-quick dist clean clean-build help
