@@ -8136,7 +8136,7 @@ BEGIN
         left_out := cardinality(v_rows.lines);
         inserted := 0;
         IF v_rows.table_name <> 'memory_events' THEN
-            SELECT string_agg(quote_ident(n.name), ', ') INTO v_missing
+            SELECT string_agg(quote_ident(n.name), ', ' ORDER BY n.name) INTO v_missing
             FROM unnest(v_rows.names) AS n (name)
             WHERE NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = v_rows.relation AND a.attname = n.name
                                 AND a.attnum > 0 AND NOT a.attisdropped);
