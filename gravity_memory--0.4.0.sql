@@ -3101,10 +3101,7 @@ BEGIN
 
             requirement := format('row security that shows %I its own rows', v_subscriber);
             status := CASE WHEN v_table.relrowsecurity AND v_table.has_policy THEN 'ok' ELSE 'missing' END;
-            remedy := CASE WHEN status = 'missing' THEN format(
-                'ALTER TABLE %s ENABLE ROW LEVEL SECURITY; CREATE POLICY own_rows ON %s FOR SELECT TO %I USING (user_id = '
-                '(SELECT current_setting(''request.jwt.claims'', true)::jsonb ->> ''sub''))',
-                v_table.qualified_name, v_table.qualified_name, v_subscriber) END;
+            remedy := CASE WHEN status = 'missing' THEN 'SELECT * FROM @extschema@.gravity_memory_enable_rls()' END;
             RETURN NEXT;
         END IF;
     END LOOP;
@@ -3605,7 +3602,7 @@ BEGIN
        AND NOT EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = '@extschema@.memory_events'::regclass AND p.polcmd IN ('r', '*')) THEN
         RAISE EXCEPTION 'row security hides every event from %', current_user
             USING ERRCODE = 'insufficient_privilege',
-                  HINT = 'Make a policy on memory_events that shows a role its user''s events, and those of the user '''', which say '
+                  HINT = 'Run SELECT * FROM gravity_memory_enable_rls() as the owner of the tables, or make a policy on memory_events that shows a role its user''s events, and those of the user '''', which say '
                          'that the feed has a break: CREATE POLICY ... FOR SELECT USING (user_id IN (..., '''')).';
     END IF;
 END

@@ -89,10 +89,7 @@ BEGIN
 
             requirement := format('row security that shows %I its own rows', v_subscriber);
             status := CASE WHEN v_table.relrowsecurity AND v_table.has_policy THEN 'ok' ELSE 'missing' END;
-            remedy := CASE WHEN status = 'missing' THEN format(
-                'ALTER TABLE %s ENABLE ROW LEVEL SECURITY; CREATE POLICY own_rows ON %s FOR SELECT TO %I USING (user_id = '
-                '(SELECT current_setting(''request.jwt.claims'', true)::jsonb ->> ''sub''))',
-                v_table.qualified_name, v_table.qualified_name, v_subscriber) END;
+            remedy := CASE WHEN status = 'missing' THEN 'SELECT * FROM @extschema@.gravity_memory_enable_rls()' END;
             RETURN NEXT;
         END IF;
     END LOOP;

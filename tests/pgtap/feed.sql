@@ -267,7 +267,7 @@ SELECT is((pg_temp.error_of_as('gravity_memory_pgtap_feed', $$INSERT INTO memory
 SELECT is((pg_temp.error_of_as('gravity_memory_pgtap_feed', 'SELECT gravity_memory_cleanup_events()')).state, '42501', 'nor delete them');
 SELECT is((pg_temp.error_of_as('gravity_memory_pgtap_feed', format('SELECT * FROM memory_changes_since(''pgtap writer'', %L)', :'head'))).state, '42501', 'nor read them');
 GRANT SELECT ON memory_events TO gravity_memory_pgtap_feed;
-SELECT matches(e.state || ': ' || e.message || '; ' || e.hint, '^42501: row security hides every event from gravity_memory_pgtap_feed; Make a policy on memory_events',
+SELECT matches(e.state || ': ' || e.message || '; ' || e.hint, '^42501: row security hides every event from gravity_memory_pgtap_feed; Run SELECT \* FROM gravity_memory_enable_rls\(\) as the owner of the tables, or make a policy on memory_events',
                'with SELECT alone a reader is told that it would see nothing, and what to do')
 FROM pg_temp.error_of_as('gravity_memory_pgtap_feed', format('SELECT * FROM memory_changes_since(''pgtap writer'', %L)', :'head')) AS e;
 CREATE POLICY pgtap_reader ON memory_events FOR SELECT TO gravity_memory_pgtap_feed USING (user_id IN ('pgtap writer', ''));
