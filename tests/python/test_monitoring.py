@@ -341,6 +341,7 @@ def test_under_row_security_nobody_is_told_of_the_memories_of_others(
 
 def test_a_role_that_may_read_everything_counts_everything(server: Server, db: Connection, make_role: MakeRole) -> None:
     reader = make_role()
+    db.execute("SELECT count(*) FROM gravity_memory_disable_rls()")
     db.execute("INSERT INTO gravity_map (user_id, content) VALUES ('user', 'x'), ('other', 'y')")
     db.execute(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}").format(sql.Identifier(reader)))
     with server.connect(db.info.dbname, user=reader) as connection:

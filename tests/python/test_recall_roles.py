@@ -55,6 +55,8 @@ def memories(server: Server, make_database: MakeDatabase) -> Iterator[Connection
     with server.connect(database) as connection:
         connection.execute(f"SET gravity_memory.embedding_dimensions = {DIMENSIONS}")
         connection.execute("CREATE EXTENSION gravity_memory")
+        # The policies here are the application's own; those of gravity_memory are in test_row_security.py.
+        connection.execute("SELECT count(*) FROM gravity_memory_disable_rls()")
         connection.execute(
             "INSERT INTO gravity_map (user_id, memory_trace_id, session_id, content, embedding) "
             f"SELECT u, 'trace', 's', 'the garden of my sister ' || i, {VECTOR.format('d * i')} "

@@ -32,9 +32,14 @@ NOT_BUILT_YET = [("idx_gravity_map_embedding_cosine",), ("idx_gravity_map_embedd
 ADMINISTRATION = [
     "SELECT cleanup_old_cache()",
     "SELECT gravity_memory_cleanup_events()",
+    "SELECT gravity_memory_disable_rls()",
     "SELECT gravity_memory_disable_realtime()",
     "SELECT gravity_memory_enable_realtime()",
+    "SELECT gravity_memory_enable_rls()",
     "SELECT gravity_memory_evolve_arcs()",
+    "SELECT gravity_memory_export_user('user')",
+    "SELECT gravity_memory_forget_user('user')",
+    "SELECT gravity_memory_import_user('user', '{}')",
     "SELECT gravity_memory_rebuild_arcs('user')",
     "CALL gravity_memory_rebuild_recall()",
     "SELECT gravity_memory_reset('notify')",
@@ -45,6 +50,7 @@ ADMINISTRATION = [
     "SELECT gravity_memory_train_vector_indexes()",
     "SELECT gravity_memory_unschedule_jobs()",
     "SELECT gravity_memory_vector_index_ddl()",
+    "SELECT gravity_memory_verify_forgotten('user')",
 ]
 
 SEARCHES = {
@@ -109,6 +115,7 @@ def assert_a_writer_gets_everything(
     administrator.execute(sql.SQL("GRANT SELECT, INSERT ON {} TO {}").format(table, sql.Identifier(writer)))
     complaints: list[str | None] = []
     with server.connect(database, user=writer) as connection, server.connect(database, user=writer) as listener:
+        connection.execute("SET gravity_memory.user_id = 'user'")
         connection.add_notice_handler(lambda diagnostic: complaints.append(diagnostic.message_primary))
         listener.execute("LISTEN memory_created")
         listener.execute("LISTEN arc_created")
@@ -191,6 +198,7 @@ def test_what_everyone_may_call_changes_nothing(db: Connection) -> None:
         "gravity_memory_settings",
         "gravity_memory_index_catalogue",
         "gravity_memory_index_ddl",
+        "gravity_memory_current_user_id",
         *SEARCHES,
         *MONITORING,
         *FEED,
@@ -272,6 +280,7 @@ def test_a_writer_cannot_redirect_the_privileged_functions_by_its_own_settings(
     assert row is not None
     hostile = ['{"waiting": {"not a uuid": 1}}', "no json", f'{{"writes": -5, "waiting": {{"{row[0]}": 99}}}}', "[]"]
     with server.connect(db.info.dbname, user=writer) as connection:
+        connection.execute("SET gravity_memory.user_id = 'user'")
         for value in hostile:
             connection.execute("SELECT set_config('gravity_memory.arc_totals', %s, false)", (value,))
             for _ in range(3):
