@@ -2,8 +2,8 @@
 
     python3 -m devtools run devtools.reference
 
-Nothing in it is written by hand but headings and what stands below them, so to change it, change a COMMENT, a catalogue or a setting's
-meaning in sql/. It is the same on every version of PostgreSQL.
+Nothing in it is written by hand but headings and what stands below them, so to change it, change a COMMENT, a catalogue
+or a setting's meaning in sql/. It is the same on every version of PostgreSQL.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ REFERENCE = REPO / "docs" / "reference.md"
 # What is read with current_setting() and no catalogue lists; one that is missing here is an error.
 _SESSION_VARIABLES = {
     "embedding_dimensions": (
-        "How many dimensions the column `embedding` gets in a table that setup makes: 1 to 2000, 1536 when not set. It is "
-        "read when `CREATE EXTENSION` or `gravity_memory_setup()` makes it; in a table that is there, the column decides."
+        "How many dimensions the column `embedding` gets in a table that setup makes: 1 to 2000, 1536 when not set. It "
+        "is read when `CREATE EXTENSION` or `gravity_memory_setup()` makes it; in a table that is there, the "
+        "column decides."
     ),
     "user_id": "The user on whose behalf the session acts, for row security; see [security.md](security.md).",
     "arc_totals": "Kept by the triggers, within a transaction. Do not set it.",
@@ -33,16 +34,19 @@ _SESSION_VARIABLES = {
 _INTRODUCTION = """\
 # Reference
 
-Every public function, setting, table, index, trigger and job. `make reference` writes this file from a fresh installation's catalogues and
-comments, and a test compares the two; in a database, `\\df+`, `\\d+` and the functions named below show the same.
+Every public function, setting, table, index, trigger and job. `make reference` writes this file from a fresh
+installation's catalogues and comments, and a test compares the two; in a database, `\\df+`, `\\d+` and the functions
+named below show the same.
 
-Functions whose names begin with `_gravity_memory_` are helpers, and may change with any version. What `gravity_memory_check()` finds, and what
-to do about it, is in [operations.md](operations.md#what-to-do-by-finding); the channels of NOTIFY are in [guide.md](guide.md#notifications).
+Functions whose names begin with `_gravity_memory_` are helpers, and may change with any version. What
+`gravity_memory_check()` finds, and what to do about it, is in [operations.md](operations.md#what-to-do-by-finding); the
+channels of NOTIFY are in [guide.md](guide.md#notifications).
 """
 
 _FUNCTIONS = """
-SELECT p.oid, p.proname, p.prokind = 'p', p.provolatile, p.prosecdef, has_function_privilege('public', p.oid, 'EXECUTE'),
-       obj_description(p.oid, 'pg_proc'), p.proretset, format_type(p.prorettype, NULL)
+SELECT p.oid, p.proname, p.prokind = 'p', p.provolatile, p.prosecdef,
+       has_function_privilege('public', p.oid, 'EXECUTE'), obj_description(p.oid, 'pg_proc'), p.proretset,
+       format_type(p.prorettype, NULL)
 FROM pg_proc AS p
 JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
@@ -61,15 +65,15 @@ SELECT name, kind, default_value, minimum, maximum, choices, unit, meaning
 FROM _gravity_memory_setting_definitions() ORDER BY name"""
 
 _TABLES = """
-SELECT t.table_name, to_regclass(quote_ident(t.table_name))::oid, t.is_derived, t.storage, obj_description(to_regclass(quote_ident(t.table_name)), 'pg_class'),
-       c.relrowsecurity, has_table_privilege('public', c.oid, 'SELECT')
+SELECT t.table_name, c.oid, t.is_derived, t.storage, obj_description(c.oid, 'pg_class'), c.relrowsecurity,
+       has_table_privilege('public', c.oid, 'SELECT')
 FROM _gravity_memory_table_catalogue() WITH ORDINALITY AS t
 JOIN pg_class AS c ON c.oid = to_regclass(quote_ident(t.table_name))
 ORDER BY t.ordinality"""
 
 _COLUMNS = """
-SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attidentity <> '',
-       c.also_accepted, col_description(a.attrelid, a.attnum)
+SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
+       a.attidentity <> '', c.also_accepted, col_description(a.attrelid, a.attnum)
 FROM pg_attribute AS a
 JOIN pg_class AS r ON r.oid = a.attrelid
 LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -164,7 +168,8 @@ def _listed(beginning: str, parts: Sequence[str]) -> Iterator[str]:
 
 def _settings(connection: Connection) -> Iterator[str]:
     yield "## Settings\n"
-    yield "`gravity_memory_set(name, value)` changes them, for the whole database; `gravity_memory_settings()` shows them.\n"
+    yield "`gravity_memory_settings()` shows them, `gravity_memory_set(name, value)` changes them for the whole database."
+    yield ""
     rows = []
     for name, kind, default, minimum, maximum, choices, unit, meaning in connection.execute(_SETTINGS).fetchall():
         takes = {
@@ -194,14 +199,16 @@ def _settings(connection: Connection) -> Iterator[str]:
 def _tables(connection: Connection) -> Iterator[str]:
     yield "## Tables\n"
     yield (
-        "Setup makes those that are missing. An adopted table keeps its own constraints, comments and columns, and may have other\n"
-        "types where the last but one column says so.\n"
+        "Setup makes those that are missing. An adopted table keeps its own constraints, comments and columns,\n"
+        "and may have other types where the last but one column says so.\n"
     )
     for name, oid, is_derived, storage, comment, is_guarded, is_readable in connection.execute(_TABLES).fetchall():
         yield f"### {name}\n"
         facts = [_described(comment, name)]
         if is_derived:
-            facts.append("Derived: `CALL gravity_memory_rebuild_recall(p_everything => true)` makes it from `gravity_map`.")
+            facts.append(
+                "Derived: `CALL gravity_memory_rebuild_recall(p_everything => true)` makes it from `gravity_map`."
+            )
         if is_readable:
             facts.append("Everybody may SELECT.")
         if storage:
@@ -225,7 +232,8 @@ def _tables(connection: Connection) -> Iterator[str]:
         yield from (f"- {_code(constraint)}" for constraint in constraints)
         policies = connection.execute(_POLICIES, (name,)).fetchall()
         if is_guarded:
-            yield f"- Row security is on{', and has no policy: only the owner reads and writes it' if not policies else ''}."
+            closed = ", and has no policy: only the owner reads and writes it"
+            yield f"- Row security is on{'' if policies else closed}."
         for policy, command, roles, using, check in policies:
             clauses = [f"USING {_code(using)}"] * bool(using) + [f"WITH CHECK {_code(check)}"] * bool(check)
             yield f"- Policy `{policy}`, {command}, {roles.strip('{}')}: {'; '.join(clauses)}"
@@ -235,8 +243,8 @@ def _tables(connection: Connection) -> Iterator[str]:
 def _indexes(connection: Connection) -> Iterator[str]:
     yield "## Indexes\n"
     yield (
-        "Beside those of primary keys. The two on `embedding` are built when there are enough of them, with lists for their number: see\n"
-        "[recall.md](recall.md#across-users). `gravity_memory_index_usage()` tells which are used.\n"
+        "Beside those of primary keys. The two on `embedding` are built when there are enough of them, with lists\n"
+        "for their number: see [recall.md](recall.md#across-users). `gravity_memory_index_usage()` tells which are used.\n"
     )
     rows = connection.execute(
         "SELECT table_name, index_name, is_unique, definition, serves, in_spec FROM gravity_memory_index_catalogue()"

@@ -51,7 +51,14 @@ def printed(server: Server, database: str, statements: list[Example]) -> list[li
 
 @pytest.mark.parametrize(
     ("document", "least_shown"),
-    [("README.md", 2), ("docs/recall.md", 8), ("docs/operations.md", 5), ("docs/realtime.md", 1)],
+    [
+        ("README.md", 2),
+        ("docs/recall.md", 8),
+        ("docs/operations.md", 5),
+        ("docs/realtime.md", 1),
+        ("docs/troubleshooting.md", 10),
+        ("docs/tuning.md", 1),
+    ],
 )
 def test_what_a_document_shows_is_what_psql_prints(
     server: Server, make_database: MakeDatabase, document: str, least_shown: int

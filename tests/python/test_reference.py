@@ -1,4 +1,4 @@
-"""docs/reference.md says what a fresh installation says of itself, and columns are described where that is ours to do."""
+"""docs/reference.md says what a fresh installation says of itself, and columns are described where they are ours."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def test_an_adopted_table_keeps_its_owners_comments_and_the_lack_of_them(
     server: Server, make_database: MakeDatabase
 ) -> None:
     with server.connect(make_database(["vector"])) as connection:
-        connection.execute("CREATE TABLE memory_arcs (id uuid PRIMARY KEY, user_id text NOT NULL, arc_name text NOT NULL)")
+        connection.execute(
+            "CREATE TABLE memory_arcs (id uuid PRIMARY KEY, user_id text NOT NULL, arc_name text NOT NULL)"
+        )
         connection.execute("COMMENT ON COLUMN memory_arcs.arc_name IS 'theirs'")
         connection.execute("CREATE EXTENSION gravity_memory")
         described = (
