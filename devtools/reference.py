@@ -168,7 +168,7 @@ def _listed(beginning: str, parts: Sequence[str]) -> Iterator[str]:
 
 def _settings(connection: Connection) -> Iterator[str]:
     yield "## Settings\n"
-    yield "`gravity_memory_settings()` shows them, `gravity_memory_set(name, value)` changes them for the whole database."
+    yield "`gravity_memory_settings()` shows them, `gravity_memory_set(name, value)` changes them for all sessions."
     yield ""
     rows = []
     for name, kind, default, minimum, maximum, choices, unit, meaning in connection.execute(_SETTINGS).fetchall():
@@ -244,7 +244,8 @@ def _indexes(connection: Connection) -> Iterator[str]:
     yield "## Indexes\n"
     yield (
         "Beside those of primary keys. The two on `embedding` are built when there are enough of them, with lists\n"
-        "for their number: see [recall.md](recall.md#across-users). `gravity_memory_index_usage()` tells which are used.\n"
+        "for their number: see [recall.md](recall.md#across-users). `gravity_memory_index_usage()` says which are\n"
+        "used.\n"
     )
     rows = connection.execute(
         "SELECT table_name, index_name, is_unique, definition, serves, in_spec FROM gravity_memory_index_catalogue()"
