@@ -27,7 +27,11 @@ _SESSION_VARIABLES = {
         "is read when `CREATE EXTENSION` or `gravity_memory_setup()` makes it; in a table that is there, the "
         "column decides."
     ),
-    "user_id": "The user on whose behalf the session acts, for row security; see [security.md](security.md).",
+    "importing": "Set by `gravity_memory_import_user()` for its own time. Do not set it.",
+    "user_id": (
+        "The user for whom the session, or with SET LOCAL the transaction, stands; what row security goes by where "
+        "there are no `request.jwt.claims`. `gravity_memory_current_user_id()` returns it."
+    ),
     "arc_totals": "Kept by the triggers, within a transaction. Do not set it.",
 }
 
@@ -235,8 +239,11 @@ def _tables(connection: Connection) -> Iterator[str]:
             closed = ", and has no policy: only the owner reads and writes it"
             yield f"- Row security is on{'' if policies else closed}."
         for policy, command, roles, using, check in policies:
-            clauses = [f"USING {_code(using)}"] * bool(using) + [f"WITH CHECK {_code(check)}"] * bool(check)
-            yield f"- Policy `{policy}`, {command}, {roles.strip('{}')}: {'; '.join(clauses)}"
+            shown, written = (_code((expression or "").replace("::text", "")) for expression in (using, check))
+            clauses = f"USING {shown}" + (
+                f" WITH CHECK {written if written != shown else '(the same)'}" if written else ""
+            )
+            yield f"- Policy `{policy}`, {command}, {roles.strip('{}')}: {clauses}"
         yield ""
 
 
@@ -300,7 +307,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]
 
 
 def _code(text: str) -> str:
-    return f"`{text}`" if text else ""
+    return f"`{' '.join(text.split())}`" if text else ""
 
 
 def _default(expression: str) -> str:

@@ -23,7 +23,8 @@ DECLARE
     v_writes bigint;
     v_left uuid[] := '{}'::uuid[];
 BEGIN
-    IF NOT @extschema@._gravity_memory_may_write_arcs() THEN
+    -- An import brings the totals, too.
+    IF NOT @extschema@._gravity_memory_may_write_arcs() OR (TG_OP = 'INSERT' AND current_setting('gravity_memory.importing', true) = 'on') THEN
         RETURN NULL;
     END IF;
     IF TG_OP = 'INSERT' THEN

@@ -24,7 +24,8 @@ DECLARE
     v_cluster record;
     v_changed uuid[];
 BEGIN
-    IF NOT @extschema@._gravity_memory_may_write_arcs() THEN
+    -- An import brings the arcs, too.
+    IF NOT @extschema@._gravity_memory_may_write_arcs() OR (TG_OP = 'INSERT' AND current_setting('gravity_memory.importing', true) = 'on') THEN
         RETURN NULL;
     END IF;
     -- Not in DECLARE: what fails there is not caught below, and the insert would fail with it.

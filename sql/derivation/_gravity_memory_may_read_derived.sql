@@ -1,7 +1,8 @@
 -- _gravity_memory_may_read_derived(p_user_id, p_column): may a SECURITY DEFINER function answer its caller from the derived tables?
 --
 -- Derived rows tell about memories, and the policies of gravity_map do not reach them. So they answer only a caller who may read
--- that column of every memory: one with the privilege, and not subject to row security. The caller is the role that was set, or
+-- that column of every memory of that user: one with the privilege, who is not subject to row security, or whom our policy shows all
+-- of that user's memories, because the session stands for the user. The caller is the role that was set, or
 -- the one that logged in; a SECURITY DEFINER function of the application is judged by who called it. Everyone else is answered from the
 -- memories themselves, under their own privileges and policies: more slowly, and the same.
 -- False also while the user is listed in memory_recall_gaps, before setup has made the tables, and after a dump was restored by a
@@ -29,7 +30,12 @@ BEGIN
     IF v_memories.relrowsecurity
        AND NOT (SELECT r.rolsuper OR r.rolbypassrls
                        OR (NOT v_memories.relforcerowsecurity AND pg_has_role(r.oid, v_memories.relowner, 'USAGE'))
-                FROM pg_roles AS r WHERE r.rolname = v_caller) THEN
+                FROM pg_roles AS r WHERE r.rolname = v_caller)
+       -- Permissive policies of the application show more, and restrictive ones less.
+       AND (p_user_id = @extschema@.gravity_memory_current_user_id()
+            AND @extschema@._gravity_memory_has_policy('gravity_map')
+            AND NOT EXISTS (SELECT FROM pg_policy AS y
+                            WHERE y.polrelid = v_memories.oid AND NOT y.polpermissive AND y.polcmd IN ('r', '*'))) IS NOT TRUE THEN
         RETURN false;
     END IF;
     -- Three tables: one that is missing makes the answer false too.

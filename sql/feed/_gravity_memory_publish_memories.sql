@@ -16,7 +16,7 @@ DECLARE
     v_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
     v_wakes boolean;
 BEGIN
-    IF TG_OP = 'INSERT' AND v_settings ->> 'broadcast' = 'on' THEN
+    IF TG_OP = 'INSERT' AND v_settings ->> 'broadcast' = 'on' AND current_setting('gravity_memory.importing', true) IS DISTINCT FROM 'on' THEN
         BEGIN
             PERFORM @extschema@._gravity_memory_broadcast(b.user_id, b.payload)
             FROM (SELECT n.user_id::text AS user_id, json_build_object(

@@ -12,7 +12,8 @@ DECLARE
     v_settings jsonb;
 BEGIN
     v_settings := @extschema@._gravity_memory_effective_settings();
-    IF v_settings ->> 'notify' <> 'payload' OR NOT @extschema@._gravity_memory_may_notify(v_settings, 'arc_created') THEN
+    IF v_settings ->> 'notify' <> 'payload' OR current_setting('gravity_memory.importing', true) = 'on'
+       OR NOT @extschema@._gravity_memory_may_notify(v_settings, 'arc_created') THEN
         RETURN NULL;
     END IF;
     IF (SELECT count(*) FROM new_rows) > (v_settings ->> 'notify_bulk_rows')::bigint THEN

@@ -3,7 +3,7 @@
 -- Announces every new memory on channel memory_created and every updated one on memory_updated, with the JSON of the specification: id,
 -- user_id, thread_id, session_id, gravity_score, emotion_type, created_at. A statement that writes more than notify_bulk_rows
 -- rows announces {"user_id", "count"} once per user. Listeners get it when the transaction commits.
--- Silent unless the setting notify is payload; a WARNING and silence when the notification queue is fuller than notify_queue_limit, because
+-- Silent unless the setting notify is payload, and for imported rows, which are nothing new; a WARNING and silence when the notification queue is fuller than notify_queue_limit, because
 -- a full queue fails every commit. Any other fault is a WARNING too: a notification never costs a memory.
 CREATE FUNCTION @extschema@.notify_memory_created()
 RETURNS trigger
@@ -15,7 +15,8 @@ DECLARE
     v_channel CONSTANT text := CASE TG_OP WHEN 'INSERT' THEN 'memory_created' ELSE 'memory_updated' END;
 BEGIN
     v_settings := @extschema@._gravity_memory_effective_settings();
-    IF v_settings ->> 'notify' <> 'payload' OR NOT @extschema@._gravity_memory_may_notify(v_settings, v_channel) THEN
+    IF v_settings ->> 'notify' <> 'payload' OR (TG_OP = 'INSERT' AND current_setting('gravity_memory.importing', true) = 'on')
+       OR NOT @extschema@._gravity_memory_may_notify(v_settings, v_channel) THEN
         RETURN NULL;
     END IF;
     IF (SELECT count(*) FROM new_rows) > (v_settings ->> 'notify_bulk_rows')::bigint THEN

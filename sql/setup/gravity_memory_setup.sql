@@ -1,6 +1,6 @@
 -- gravity_memory_setup(p_build_indexes): creates what is missing and adopts what is there.
 --
--- Creates missing tables, adds missing columns (no row is touched: defaults are constants or now()), builds missing indexes, makes or
+-- Creates missing tables, with row-level security (gravity_memory_enable_rls() does that for others), adds missing columns (no row is touched: defaults are constants or now()), builds missing indexes, makes or
 -- mends the triggers, hands new tables and the SECURITY DEFINER functions to the owner of gravity_map, and schedules the jobs. CREATE
 -- EXTENSION calls it; call it again after restoring a dump as another role, after gravity_memory_teardown(), or when
 -- something was dropped by accident.
@@ -56,12 +56,12 @@ BEGIN
 
     -- Tables.
     FOR v_object IN
-        SELECT t.table_name, t.table_constraints, t.purpose, t.is_derived, t.is_closed, t.storage,
+        SELECT t.table_name, t.table_constraints, t.purpose, t.is_derived, t.storage,
                string_agg(format('%I %s %s', c.column_name, c.data_type, c.modifiers), ', ' ORDER BY c.ordinal) AS columns
         FROM @extschema@._gravity_memory_table_catalogue() WITH ORDINALITY AS t
         JOIN @extschema@._gravity_memory_column_catalogue() AS c ON c.table_name = t.table_name
         WHERE to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name)) IS NULL
-        GROUP BY t.table_name, t.table_constraints, t.purpose, t.is_derived, t.is_closed, t.storage, t.ordinality
+        GROUP BY t.table_name, t.table_constraints, t.purpose, t.is_derived, t.storage, t.ordinality
         ORDER BY t.ordinality
     LOOP
         EXECUTE format('CREATE TABLE %s (%s, %s)', @extschema@._gravity_memory_qualified_name(v_object.table_name), v_object.columns,
@@ -72,9 +72,9 @@ BEGIN
             -- Before the table is released: a grant made in an extension's script counts as the extension's, and is not dumped.
             EXECUTE format('GRANT SELECT ON %s TO PUBLIC', @extschema@._gravity_memory_qualified_name(v_object.table_name));
         END IF;
-        IF v_object.is_closed THEN
-            EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', @extschema@._gravity_memory_qualified_name(v_object.table_name));
-        END IF;
+        -- Only tables that setup makes: on a table that is there, it would hide rows from an application that names no user.
+        PERFORM @extschema@._gravity_memory_make_policy(v_object.table_name);
+        EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', @extschema@._gravity_memory_qualified_name(v_object.table_name));
         v_must_fill := v_must_fill OR v_object.is_derived;
         v_must_break := v_must_break OR v_object.table_name = 'memory_events';
         v_sees_all := v_sees_all OR v_object.table_name = 'gravity_map';

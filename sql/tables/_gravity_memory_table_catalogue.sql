@@ -2,7 +2,7 @@
 --
 -- table_constraints are added only when setup creates the table: an adopted table keeps the constraints its owner chose.
 -- A derived table holds nothing that cannot be computed from gravity_map; setup fills it when it makes it. A closed table tells about
--- memories, and the policies of gravity_map do not reach it: setup makes it with row security and no policy.
+-- memories, and the policies of gravity_map do not reach it: it has row security always, also where the other tables have not.
 -- storage is what follows WITH. Derived tables are vacuumed early: index-only scans depend on it.
 CREATE FUNCTION @extschema@._gravity_memory_table_catalogue()
 RETURNS TABLE (table_name text, table_constraints text[], purpose text, is_derived boolean, is_closed boolean, storage text)

@@ -4,6 +4,7 @@
 -- entities add the tag identity; a NULL temporal_type becomes past, future or present, in this order, by the words of the content.
 -- Beyond the spec: a tag that is there is not added again; a NULL or NaN gravity is not high; the words are whole words with
 -- their inflections, so that William is no future and a planet no plan; an UPDATE adds tags too and never takes one away.
+-- Rows that gravity_memory_import_user() brings stay as they come: their tags were given where they were written.
 -- Runs as the writer and touches nothing but NEW. A fault in it (a setting broken by hand, tags in two dimensions) is a
 -- WARNING: the memory is stored as it came.
 CREATE FUNCTION @extschema@.auto_tag_high_gravity()
@@ -15,6 +16,9 @@ DECLARE
     v_settings jsonb;
     v_identity text[];
 BEGIN
+    IF TG_OP = 'INSERT' AND current_setting('gravity_memory.importing', true) = 'on' THEN
+        RETURN NEW;
+    END IF;
     v_settings := @extschema@._gravity_memory_effective_settings();
 
     IF NEW.gravity_score >= (v_settings ->> 'high_gravity_threshold')::double precision

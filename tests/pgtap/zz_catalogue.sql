@@ -74,7 +74,9 @@ SELECT bag_eq(
           'gravity_weighted_search', 'match_memories', 'notify_arc_created', 'notify_memory_created', 'recall_memories',
           '_gravity_memory_check_feed', '_gravity_memory_feed_place', '_gravity_memory_feed_snapshot', '_gravity_memory_feed_timeline',
           '_gravity_memory_read_cursor', '_gravity_memory_realtime_tables', '_gravity_memory_records_events', '_gravity_memory_wake_listeners',
-          'gravity_memory_changes', 'memory_changes_head', 'memory_changes_since'],
+          'gravity_memory_changes', 'memory_changes_head', 'memory_changes_since',
+          '_gravity_memory_check_erasure', '_gravity_memory_erasure_catalogue', '_gravity_memory_has_policy', '_gravity_memory_policy_catalogue',
+          'gravity_memory_current_user_id'],
     'everybody may execute what reads, and the triggers that run as the writer');
 SELECT bag_eq(
     'SELECT f.name FROM extension_function AS f EXCEPT SELECT f.name FROM public_function AS f',
@@ -90,7 +92,9 @@ SELECT bag_eq(
           'gravity_memory_train_vector_indexes', 'gravity_memory_unschedule_jobs', 'gravity_memory_vector_index_ddl', 'trigger_arc_building',
           '_gravity_memory_break_feed', '_gravity_memory_break_feed_on_truncate', '_gravity_memory_broadcast', '_gravity_memory_may_write_events',
           '_gravity_memory_publish_arcs', '_gravity_memory_publish_memories', 'gravity_memory_cleanup_events', 'gravity_memory_disable_realtime',
-          'gravity_memory_enable_realtime'],
+          'gravity_memory_enable_realtime', '_gravity_memory_count_of_user', '_gravity_memory_make_policy', 'gravity_memory_disable_rls',
+          'gravity_memory_enable_rls', 'gravity_memory_export_user', 'gravity_memory_forget_user', 'gravity_memory_import_user',
+          'gravity_memory_verify_forgotten'],
     'only who is granted it may execute what writes or administers');
 SELECT is_empty(
     $$SELECT f.name, h.name FROM public_function AS f JOIN extension_function AS h ON regexp_replace(f.prosrc, '--[^\n]*', '', 'g') ~ ('\m' || h.name || '\(')
