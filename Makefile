@@ -170,6 +170,10 @@ bench:
 bench-quick:
 	@$(PYTHON) -B -m devtools run bench.suite --scale quick --output build/benchmarks $(if $(PARTS),--parts $(PARTS))
 
+# docs/reference.md, from what a fresh installation says of itself.
+reference: $(BUILT)
+	@$(PYTHON) -B -m devtools run devtools.reference
+
 # PGXN's archive, from what is committed.
 dist: $(BUILT)
 	git archive --format=zip --prefix=$(EXTENSION)-$(EXTVERSION)/ --output=$(EXTENSION)-$(EXTVERSION).zip HEAD
@@ -191,8 +195,9 @@ help:
 	@echo 'make lint                     the checks alone'
 	@echo 'make bench                    measure it beside the specification and plain pgvector: see bench/README.md'
 	@echo 'make bench-quick              the same with less data, in a few minutes'
+	@echo 'make reference                write docs/reference.md from the comments and catalogues of a fresh installation'
 	@echo 'make dist                     an archive for PGXN'
 	@echo 'make clean                    remove what was built (never a versioned script)'
 
 .PHONY: all check-script installcheck installcheck-pgtap installcheck-upgraded installcheck-isolation demo test test-full test-15 test-16 test-17 \
-  test-18 test-image lint bench bench-quick dist clean clean-build help
+  test-18 test-image lint bench bench-quick reference dist clean clean-build help

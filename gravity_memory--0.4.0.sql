@@ -427,7 +427,9 @@ AS $gravity_memory_settings$
 $gravity_memory_settings$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_settings() IS
-    'Lists every setting: the value in force, its default, unit and meaning.';
+    'Lists every setting: the value in force, its default, unit and meaning.
+
+Values are text, in the form that gravity_memory_set() takes.';
 
 -- sql/schedules/_gravity_memory_job_catalogue.sql
 
@@ -520,7 +522,10 @@ END
 $gravity_memory_schedule_jobs$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_schedule_jobs() IS
-    'Schedules the jobs in pg_cron and returns those it changed; without pg_cron, a NOTICE says what to run.';
+    'Schedules the jobs in pg_cron and returns those it changed; without pg_cron, a NOTICE says what to run.
+
+None are returned when all is as it should be. A job of that name that runs something else stays, and a NOTICE
+says so. Never an error: a database without its jobs still works.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_schedule_jobs() FROM PUBLIC;
 
 -- sql/schedules/gravity_memory_unschedule_jobs.sql
@@ -556,7 +561,9 @@ END
 $gravity_memory_unschedule_jobs$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_unschedule_jobs() IS
-    'Removes the jobs of gravity_memory from pg_cron and returns their names; other jobs stay.';
+    'Removes the jobs of gravity_memory from pg_cron and returns their names; other jobs stay.
+
+A job is ours when both its name and its command are.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_unschedule_jobs() FROM PUBLIC;
 
 -- sql/tables/_gravity_memory_vector_schema.sql
@@ -685,8 +692,10 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_table_catalogue() IS
 -- data_type and modifiers make the column; also_accepted lists other types that an adopted table may have there, by the name
 -- that format_type() gives without a length. identifiers of conversations may be uuid, as they are in the live application.
 -- A column that is NOT NULL without a default cannot be added to a table with rows: adoption requires it to be there.
+-- purpose becomes the column's comment on tables that setup made.
 CREATE FUNCTION @extschema@._gravity_memory_column_catalogue()
-RETURNS TABLE (table_name text, ordinal integer, column_name text, data_type text, modifiers text, also_accepted text[])
+RETURNS TABLE (table_name text, ordinal integer, column_name text, data_type text, modifiers text, also_accepted text[],
+               purpose text)
 LANGUAGE sql
 STABLE
 SET search_path = pg_catalog, pg_temp
@@ -697,116 +706,208 @@ SELECT c.table_name, c.ordinal, c.column_name,
                                      @extschema@._gravity_memory_embedding_dimensions())
            ELSE c.data_type
        END,
-       c.modifiers, c.also_accepted
+       c.modifiers, c.also_accepted, c.purpose
 FROM (VALUES
-    ('gravity_map',  1, 'id',              'uuid',             'NOT NULL DEFAULT gen_random_uuid()', '{}'::text[]),
-    ('gravity_map',  2, 'user_id',         'text',             'NOT NULL', '{character varying}'),
-    ('gravity_map',  3, 'thread_id',       'text',             '', '{character varying,uuid}'),
-    ('gravity_map',  4, 'session_id',      'text',             '', '{character varying,uuid}'),
-    ('gravity_map',  5, 'memory_trace_id', 'text',             '', '{character varying,uuid}'),
-    ('gravity_map',  6, 'content',         'text',             '', '{character varying}'),
-    ('gravity_map',  7, 'summary',         'text',             '', '{character varying}'),
-    ('gravity_map',  8, 'topic',           'text',             '', '{character varying}'),
-    ('gravity_map',  9, 'gravity_score',   'double precision', 'DEFAULT 0.5', '{numeric}'),
-    ('gravity_map', 10, 'emotion_type',    'text',             '', '{character varying}'),
-    ('gravity_map', 11, 'entities',        'text[]',           '', '{}'),
-    ('gravity_map', 12, 'meta_tags',       'text[]',           'DEFAULT ''{}''', '{}'),
-    ('gravity_map', 13, 'identity_anchor', 'boolean',          'NOT NULL DEFAULT false', '{}'),
-    ('gravity_map', 14, 'temporal_type',   'text',             '', '{character varying}'),
-    ('gravity_map', 15, 'embedding',       'vector',           '', '{}'),
-    ('gravity_map', 16, 'metadata',        'jsonb',            'NOT NULL DEFAULT ''{}''', '{}'),
-    ('gravity_map', 17, 'created_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}'),
-    ('gravity_map', 18, 'updated_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}'),
+    ('gravity_map',  1, 'id',              'uuid',             'NOT NULL DEFAULT gen_random_uuid()', '{}'::text[],
+     'Names the memory.'),
+    ('gravity_map',  2, 'user_id',         'text',             'NOT NULL', '{character varying}',
+     'Whose memory it is; every search but gravity_memory_search_all() is of one user.'),
+    ('gravity_map',  3, 'thread_id',       'text',             '', '{character varying,uuid}',
+     'The thread of the application that it belongs to.'),
+    ('gravity_map',  4, 'session_id',      'text',             '', '{character varying,uuid}',
+     'The session in which it was said; to recall, memories of one session are its turns, in order of created_at.'),
+    ('gravity_map',  5, 'memory_trace_id', 'text',             '', '{character varying,uuid}',
+     'The conversation that get_conversation_context() returns the last turns of.'),
+    ('gravity_map',  6, 'content',         'text',             '', '{character varying}',
+     'What is remembered, in words; the words of its first 100,000 characters are searched.'),
+    ('gravity_map',  7, 'summary',         'text',             '', '{character varying}',
+     'A shorter form, by the application; no function goes by it.'),
+    ('gravity_map',  8, 'topic',           'text',             '', '{character varying}',
+     'What it is about, by the application; no function goes by it.'),
+    ('gravity_map',  9, 'gravity_score',   'double precision', 'DEFAULT 0.5', '{numeric}',
+     'How important it is, from 0 to 1; decides over tags and arcs, and weighs in searches that ask for it. NULL: not known.'),
+    ('gravity_map', 10, 'emotion_type',    'text',             '', '{character varying}',
+     'Its emotion, such as joy; memories of one emotion form arcs. NULL or empty: none.'),
+    ('gravity_map', 11, 'entities',        'text[]',           '', '{}',
+     'Who and what it names.'),
+    ('gravity_map', 12, 'meta_tags',       'text[]',           'DEFAULT ''{}''', '{}',
+     'Tags: high_gravity and identity are added as it is written, all others are the application''s.'),
+    ('gravity_map', 13, 'identity_anchor', 'boolean',          'NOT NULL DEFAULT false', '{}',
+     'Whether it says who the user is; set for memories of high gravity.'),
+    ('gravity_map', 14, 'temporal_type',   'text',             '', '{character varying}',
+     'past, present or future, told from its words when it is inserted without.'),
+    ('gravity_map', 15, 'embedding',       'vector',           '', '{}',
+     'The vector that a model made of the content. NULL: found by words and neighbours only.'),
+    ('gravity_map', 16, 'metadata',        'jsonb',            'NOT NULL DEFAULT ''{}''', '{}',
+     'Whatever else the application keeps with it; recall can filter by what it contains.'),
+    ('gravity_map', 17, 'created_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}',
+     'When it happened; what windows, ages and the order of turns go by.'),
+    ('gravity_map', 18, 'updated_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}',
+     'When it was changed last, by the application''s account: no trigger sets it.'),
 
-    ('memory_arcs',  1, 'id',              'uuid',             'NOT NULL DEFAULT gen_random_uuid()', '{}'),
-    ('memory_arcs',  2, 'user_id',         'text',             'NOT NULL', '{character varying}'),
-    ('memory_arcs',  3, 'arc_name',        'text',             'NOT NULL', '{character varying}'),
-    ('memory_arcs',  4, 'emotion_type',    'text',             '', '{character varying}'),
-    ('memory_arcs',  5, 'gravity_center',  'double precision', '', '{numeric}'),
-    ('memory_arcs',  6, 'evolution_stage', 'text',             'DEFAULT ''forming''', '{character varying}'),
-    ('memory_arcs',  7, 'memory_count',    'integer',          'DEFAULT 0', '{bigint}'),
-    ('memory_arcs',  8, 'peak_gravity',    'double precision', '', '{numeric}'),
-    ('memory_arcs',  9, 'growth_vector',   'jsonb',            '', '{}'),
-    ('memory_arcs', 10, 'first_memory_at', 'timestamp with time zone', '', '{}'),
-    ('memory_arcs', 11, 'last_memory_at',  'timestamp with time zone', '', '{}'),
-    ('memory_arcs', 12, 'created_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}'),
-    ('memory_arcs', 13, 'updated_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}'),
+    ('memory_arcs',  1, 'id',              'uuid',             'NOT NULL DEFAULT gen_random_uuid()', '{}',
+     'Names the arc.'),
+    ('memory_arcs',  2, 'user_id',         'text',             'NOT NULL', '{character varying}',
+     'Whose arc it is.'),
+    ('memory_arcs',  3, 'arc_name',        'text',             'NOT NULL', '{character varying}',
+     'Its name; <emotion> arc (auto-created) makes it automatic, any other the application''s.'),
+    ('memory_arcs',  4, 'emotion_type',    'text',             '', '{character varying}',
+     'The emotion of the memories that join it. NULL or empty: told by the name, if it holds the emotion as a word.'),
+    ('memory_arcs',  5, 'gravity_center',  'double precision', '', '{numeric}',
+     'The mean gravity of its members.'),
+    ('memory_arcs',  6, 'evolution_stage', 'text',             'DEFAULT ''forming''', '{character varying}',
+     'forming, active, mature or dormant, moved on by gravity_memory_evolve_arcs(); any other is the application''s.'),
+    ('memory_arcs',  7, 'memory_count',    'integer',          'DEFAULT 0', '{bigint}',
+     'How many members it has.'),
+    ('memory_arcs',  8, 'peak_gravity',    'double precision', '', '{numeric}',
+     'The highest gravity of a member.'),
+    ('memory_arcs',  9, 'growth_vector',   'jsonb',            '', '{}',
+     'How it grows, by the application; no function goes by it.'),
+    ('memory_arcs', 10, 'first_memory_at', 'timestamp with time zone', '', '{}',
+     'created_at of its earliest member.'),
+    ('memory_arcs', 11, 'last_memory_at',  'timestamp with time zone', '', '{}',
+     'created_at of its latest member; says when it becomes dormant.'),
+    ('memory_arcs', 12, 'created_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}',
+     'When the arc was made.'),
+    ('memory_arcs', 13, 'updated_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}',
+     'When its totals or its stage changed last.'),
 
-    ('memory_arc_associations', 1, 'memory_id',       'uuid',             'NOT NULL', '{}'),
-    ('memory_arc_associations', 2, 'arc_id',          'uuid',             'NOT NULL', '{}'),
-    ('memory_arc_associations', 3, 'user_id',         'text',             '', '{character varying}'),
-    ('memory_arc_associations', 4, 'fusion_strength', 'double precision', '', '{numeric}'),
-    ('memory_arc_associations', 5, 'created_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}'),
+    ('memory_arc_associations', 1, 'memory_id',       'uuid',             'NOT NULL', '{}',
+     'The member; the link goes with the memory.'),
+    ('memory_arc_associations', 2, 'arc_id',          'uuid',             'NOT NULL', '{}',
+     'The arc; the link goes with the arc.'),
+    ('memory_arc_associations', 3, 'user_id',         'text',             '', '{character varying}',
+     'Whose arc it is; set on the links that the database makes.'),
+    ('memory_arc_associations', 4, 'fusion_strength', 'double precision', '', '{numeric}',
+     'How strongly it belongs, from 0 to 1; arc_fusion_strength on the links that the database makes.'),
+    ('memory_arc_associations', 5, 'created_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}',
+     'When they were linked.'),
 
-    ('consciousness_cache', 1, 'id',             'uuid',             'NOT NULL DEFAULT gen_random_uuid()', '{}'),
-    ('consciousness_cache', 2, 'user_id',        'text',             '', '{character varying}'),
-    ('consciousness_cache', 3, 'query_hash',     'text',             '', '{character varying}'),
-    ('consciousness_cache', 4, 'query_text',     'text',             '', '{character varying}'),
-    ('consciousness_cache', 5, 'response',       'text',             '', '{character varying}'),
-    ('consciousness_cache', 6, 'confidence',     'double precision', '', '{numeric}'),
-    ('consciousness_cache', 7, 'accessed_count', 'integer',          'DEFAULT 0', '{bigint}'),
-    ('consciousness_cache', 8, 'last_accessed',  'timestamp with time zone', '', '{}'),
-    ('consciousness_cache', 9, 'created_at',     'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}'),
+    ('consciousness_cache', 1, 'id',             'uuid',             'NOT NULL DEFAULT gen_random_uuid()', '{}',
+     'Names the entry.'),
+    ('consciousness_cache', 2, 'user_id',        'text',             '', '{character varying}',
+     'Whose question it was.'),
+    ('consciousness_cache', 3, 'query_hash',     'text',             '', '{character varying}',
+     'The hash by which the application looks the question up.'),
+    ('consciousness_cache', 4, 'query_text',     'text',             '', '{character varying}',
+     'The question.'),
+    ('consciousness_cache', 5, 'response',       'text',             '', '{character varying}',
+     'The answer.'),
+    ('consciousness_cache', 6, 'confidence',     'double precision', '', '{numeric}',
+     'How sure the application was of it.'),
+    ('consciousness_cache', 7, 'accessed_count', 'integer',          'DEFAULT 0', '{bigint}',
+     'How often it was used, by the application''s account; gravity_memory_stats() sums it up.'),
+    ('consciousness_cache', 8, 'last_accessed',  'timestamp with time zone', '', '{}',
+     'When it was used last, by the application''s account.'),
+    ('consciousness_cache', 9, 'created_at',     'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}',
+     'When it was stored; cleanup_old_cache() deletes what is older than cache_retention.'),
 
-    ('active_sessions',  1, 'session_id',      'text',    'NOT NULL', '{character varying,uuid}'),
-    ('active_sessions',  2, 'user_id',         'text',    '', '{character varying}'),
-    ('active_sessions',  3, 'thread_id',       'text',    '', '{character varying,uuid}'),
-    ('active_sessions',  4, 'session_status',  'text',    'DEFAULT ''active''', '{character varying}'),
-    ('active_sessions',  5, 'message_count',   'integer', 'DEFAULT 0', '{bigint}'),
-    ('active_sessions',  6, 'current_mode',    'text',    '', '{character varying}'),
-    ('active_sessions',  7, 'mode_history',    'jsonb',   'DEFAULT ''[]''', '{}'),
-    ('active_sessions',  8, 'started_at',      'timestamp with time zone', 'DEFAULT now()', '{}'),
-    ('active_sessions',  9, 'last_message_at', 'timestamp with time zone', 'DEFAULT now()', '{}'),
-    ('active_sessions', 10, 'created_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}'),
-    ('active_sessions', 11, 'updated_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}'),
+    ('active_sessions',  1, 'session_id',      'text',    'NOT NULL', '{character varying,uuid}',
+     'Names the session.'),
+    ('active_sessions',  2, 'user_id',         'text',    '', '{character varying}',
+     'Whose session it is.'),
+    ('active_sessions',  3, 'thread_id',       'text',    '', '{character varying,uuid}',
+     'Its thread.'),
+    ('active_sessions',  4, 'session_status',  'text',    'DEFAULT ''active''', '{character varying}',
+     'Its state, such as active; the application''s.'),
+    ('active_sessions',  5, 'message_count',   'integer', 'DEFAULT 0', '{bigint}',
+     'How many messages it has, by the application''s account.'),
+    ('active_sessions',  6, 'current_mode',    'text',    '', '{character varying}',
+     'The mode that the application is in.'),
+    ('active_sessions',  7, 'mode_history',    'jsonb',   'DEFAULT ''[]''', '{}',
+     'The modes before, as a JSON array.'),
+    ('active_sessions',  8, 'started_at',      'timestamp with time zone', 'DEFAULT now()', '{}',
+     'When it began.'),
+    ('active_sessions',  9, 'last_message_at', 'timestamp with time zone', 'DEFAULT now()', '{}',
+     'When its last message came; lists of sessions go by it.'),
+    ('active_sessions', 10, 'created_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}',
+     'When the row was made.'),
+    ('active_sessions', 11, 'updated_at',      'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}',
+     'When it was changed last, by the application''s account.'),
 
-    ('pattern_matrix',  1, 'id',             'uuid',             'NOT NULL DEFAULT gen_random_uuid()', '{}'),
-    ('pattern_matrix',  2, 'user_id',        'text',             '', '{character varying}'),
-    ('pattern_matrix',  3, 'pattern_type',   'text',             '', '{character varying}'),
-    ('pattern_matrix',  4, 'description',    'text',             '', '{character varying}'),
-    ('pattern_matrix',  5, 'intensity',      'double precision', '', '{numeric}'),
-    ('pattern_matrix',  6, 'instances',      'jsonb',            '', '{}'),
-    ('pattern_matrix',  7, 'status',         'text',             'DEFAULT ''active''', '{character varying}'),
-    ('pattern_matrix',  8, 'first_detected', 'timestamp with time zone', '', '{}'),
-    ('pattern_matrix',  9, 'last_observed',  'timestamp with time zone', '', '{}'),
-    ('pattern_matrix', 10, 'created_at',     'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}'),
-    ('pattern_matrix', 11, 'metadata',       'jsonb',            'DEFAULT ''{}''', '{}'),
+    ('pattern_matrix',  1, 'id',             'uuid',             'NOT NULL DEFAULT gen_random_uuid()', '{}',
+     'Names the pattern.'),
+    ('pattern_matrix',  2, 'user_id',        'text',             '', '{character varying}',
+     'Whose memories show it.'),
+    ('pattern_matrix',  3, 'pattern_type',   'text',             '', '{character varying}',
+     'Its kind, by the application.'),
+    ('pattern_matrix',  4, 'description',    'text',             '', '{character varying}',
+     'What it is, in words.'),
+    ('pattern_matrix',  5, 'intensity',      'double precision', '', '{numeric}',
+     'How strong it is; lists of a user''s patterns go by it.'),
+    ('pattern_matrix',  6, 'instances',      'jsonb',            '', '{}',
+     'Where it was seen, as the application keeps it.'),
+    ('pattern_matrix',  7, 'status',         'text',             'DEFAULT ''active''', '{character varying}',
+     'Its state, such as active; the application''s.'),
+    ('pattern_matrix',  8, 'first_detected', 'timestamp with time zone', '', '{}',
+     'When it was seen first.'),
+    ('pattern_matrix',  9, 'last_observed',  'timestamp with time zone', '', '{}',
+     'When it was seen last.'),
+    ('pattern_matrix', 10, 'created_at',     'timestamp with time zone', 'NOT NULL DEFAULT now()', '{}',
+     'When the row was made.'),
+    ('pattern_matrix', 11, 'metadata',       'jsonb',            'DEFAULT ''{}''', '{}',
+     'Whatever else the application keeps with it.'),
 
-    ('memory_arc_locks', 1, 'user_id',      'text', 'NOT NULL', '{}'),
-    ('memory_arc_locks', 2, 'emotion_type', 'text', 'NOT NULL', '{}'),
+    ('memory_arc_locks', 1, 'user_id',      'text', 'NOT NULL', '{}',
+     'The user whose clusters are looked for; or the id of an arc, where emotion_type is empty.'),
+    ('memory_arc_locks', 2, 'emotion_type', 'text', 'NOT NULL', '{}',
+     'The emotion.'),
 
-    ('gravity_memory_settings', 1, 'name',  'text', 'NOT NULL', '{}'),
-    ('gravity_memory_settings', 2, 'value', 'text', 'NOT NULL', '{}'),
+    ('gravity_memory_settings', 1, 'name',  'text', 'NOT NULL', '{}',
+     'The setting.'),
+    ('gravity_memory_settings', 2, 'value', 'text', 'NOT NULL', '{}',
+     'Its value, as gravity_memory_set() stored it.'),
 
-    ('memory_digests', 1, 'user_id',   'text',        'NOT NULL', '{}'),
-    ('memory_digests', 2, 'memory_id', 'uuid',        'NOT NULL', '{}'),
-    ('memory_digests', 3, 'length',    'integer',     'NOT NULL', '{}'),
-    ('memory_digests', 4, 'signature', 'bit varying', '', '{}'),
-    ('memory_digests', 5, 'term_keys', 'bigint[]',    'NOT NULL', '{}'),
+    ('memory_digests', 1, 'user_id',   'text',        'NOT NULL', '{}',
+     'Whose memory it is.'),
+    ('memory_digests', 2, 'memory_id', 'uuid',        'NOT NULL', '{}',
+     'The memory.'),
+    ('memory_digests', 3, 'length',    'integer',     'NOT NULL', '{}',
+     'How many words it has that are no stop words.'),
+    ('memory_digests', 4, 'signature', 'bit varying', '', '{}',
+     'The sign of each component of the embedding, one bit each; NULL without embedding.'),
+    ('memory_digests', 5, 'term_keys', 'bigint[]',    'NOT NULL', '{}',
+     'The keys of its terms in memory_postings, by which they are found again when it goes.'),
 
-    ('memory_postings', 1, 'term_key',  'bigint',   'NOT NULL', '{}'),
-    ('memory_postings', 2, 'memory_id', 'uuid',     'NOT NULL', '{}'),
-    ('memory_postings', 3, 'frequency', 'smallint', 'NOT NULL', '{}'),
-    ('memory_postings', 4, 'length',    'smallint', 'NOT NULL', '{}'),
+    ('memory_postings', 1, 'term_key',  'bigint',   'NOT NULL', '{}',
+     'A 64-bit hash of user and term.'),
+    ('memory_postings', 2, 'memory_id', 'uuid',     'NOT NULL', '{}',
+     'The memory that the term occurs in.'),
+    ('memory_postings', 3, 'frequency', 'smallint', 'NOT NULL', '{}',
+     'How often it occurs there.'),
+    ('memory_postings', 4, 'length',    'smallint', 'NOT NULL', '{}',
+     'How many words that memory has that are no stop words.'),
 
-    ('memory_recall_gaps', 1, 'user_id',       'text',    'NOT NULL', '{}'),
-    ('memory_recall_gaps', 2, 'is_every_user', 'boolean', 'NOT NULL', '{}'),
-    ('memory_recall_gaps', 3, 'noted_at',      'timestamp with time zone', 'NOT NULL DEFAULT clock_timestamp()', '{}'),
-    ('memory_recall_gaps', 4, 'only_missing',  'boolean', 'NOT NULL DEFAULT false', '{}'),
+    ('memory_recall_gaps', 1, 'user_id',       'text',    'NOT NULL', '{}',
+     'The user; empty in the row that stands for all.'),
+    ('memory_recall_gaps', 2, 'is_every_user', 'boolean', 'NOT NULL', '{}',
+     'Whether the row stands for all users.'),
+    ('memory_recall_gaps', 3, 'noted_at',      'timestamp with time zone', 'NOT NULL DEFAULT clock_timestamp()', '{}',
+     'Since when their derived rows are not relied on.'),
+    ('memory_recall_gaps', 4, 'only_missing',  'boolean', 'NOT NULL DEFAULT false', '{}',
+     'Whether what is derived is right, so that the rebuild has but to add what is missing.'),
 
-    ('memory_events', 1, 'user_id',    'text',   'NOT NULL', '{}'),
-    ('memory_events', 2, 'xid',        'xid8',   'NOT NULL DEFAULT pg_current_xact_id()', '{}'),
-    ('memory_events', 3, 'event_id',   'bigint', 'NOT NULL GENERATED BY DEFAULT AS IDENTITY', '{}'),
-    ('memory_events', 4, 'event',      'text',   'NOT NULL', '{}'),
-    ('memory_events', 5, 'subject_id', 'uuid',   '', '{}'),
-    ('memory_events', 6, 'payload',    'jsonb',  'NOT NULL', '{}'),
-    ('memory_events', 7, 'wakes',      'boolean', 'NOT NULL', '{}'),
-    ('memory_events', 8, 'created_at', 'timestamp with time zone', 'NOT NULL DEFAULT clock_timestamp()', '{}')
-) AS c (table_name, ordinal, column_name, data_type, modifiers, also_accepted)
+    ('memory_events', 1, 'user_id',    'text',   'NOT NULL', '{}',
+     'Whose memory or arc it was; empty for a break in the feed, which concerns everybody.'),
+    ('memory_events', 2, 'xid',        'xid8',   'NOT NULL DEFAULT pg_current_xact_id()', '{}',
+     'The transaction that wrote it, by which readers tell what is new to them.'),
+    ('memory_events', 3, 'event_id',   'bigint', 'NOT NULL GENERATED BY DEFAULT AS IDENTITY', '{}',
+     'Orders the events of a transaction.'),
+    ('memory_events', 4, 'event',      'text',   'NOT NULL', '{}',
+     'memory_created, memory_updated, memory_deleted, arc_created, arc_updated, arc_deleted, or feed_broken.'),
+    ('memory_events', 5, 'subject_id', 'uuid',   '', '{}',
+     'The memory or arc; NULL for a break.'),
+    ('memory_events', 6, 'payload',    'jsonb',  'NOT NULL', '{}',
+     'The memory without its embedding, or the arc; the ids alone where it was deleted, the reason for a break.'),
+    ('memory_events', 7, 'wakes',      'boolean', 'NOT NULL', '{}',
+     'Whether listeners on memory_changes are told of it.'),
+    ('memory_events', 8, 'created_at', 'timestamp with time zone', 'NOT NULL DEFAULT clock_timestamp()', '{}',
+     'When it was written; gravity_memory_cleanup_events() goes by it.')
+) AS c (table_name, ordinal, column_name, data_type, modifiers, also_accepted, purpose)
 $_gravity_memory_column_catalogue$;
 
 COMMENT ON FUNCTION @extschema@._gravity_memory_column_catalogue() IS
-    'The columns of every table of gravity_memory: type, modifiers, and types that an adopted table may have instead.';
+    'The columns of every table of gravity_memory: type, modifiers, types that an adopted table may have instead, and purpose.';
 
 -- sql/vector_indexes/_gravity_memory_embedded_rows.sql
 
@@ -1150,7 +1251,13 @@ END
 $gravity_memory_vector_index_ddl$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_vector_index_ddl() IS
-    'The statements that bring the indexes on embedding up to date without blocking writers; run each outside a transaction block.';
+    'The statements that bring the indexes on embedding up to date without blocking writers; run each outside a transaction block.
+
+In order, none when all is as it should be; in psql, SELECT ddl FROM gravity_memory_vector_index_ddl() AS ddl
+\gexec runs them. Interrupted, or run by two sessions at a time, it does no harm: call it again. None, with a
+NOTICE, while another session builds or drops an index of the table. A WARNING says what keeps an index from
+being built, a NOTICE that more maintenance_work_mem would make a better one. Of a partitioned table, the
+statements block writers while they run.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_vector_index_ddl() FROM PUBLIC;
 
 -- sql/vector_indexes/gravity_memory_train_vector_indexes.sql
@@ -1248,7 +1355,11 @@ END
 $gravity_memory_train_vector_indexes$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_train_vector_indexes() IS
-    'Schedules, through pg_cron, the next statement that brings the indexes on embedding up to date, and returns it.';
+    'Schedules, through pg_cron, the next statement that brings the indexes on embedding up to date, and returns it.
+
+NULL when there is nothing to do, when a statement is due or running, and where it cannot work: without pg_cron
+and for a partitioned table a NOTICE says what to run. One that failed is tried again after a day. The job
+train-vector-indexes runs it.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_train_vector_indexes() FROM PUBLIC;
 
 -- sql/indexes/gravity_memory_index_catalogue.sql
@@ -1367,7 +1478,11 @@ WHERE i.definition <> '' OR v.definition NOT LIKE 'USING none %'
 $gravity_memory_index_catalogue$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_index_catalogue() IS
-    'Every index of gravity_memory: definition, the query it serves, and whether the specification names it.';
+    'Every index of gravity_memory: definition, the query it serves, and whether the specification names it.
+
+definition is what follows the table''s name in CREATE INDEX; of the two indexes on embedding, as the settings
+and the number of rows call for, and none with embedding_index at none. serves is a query to run once its
+:parameters are filled in.';
 
 -- sql/indexes/_gravity_memory_missing_indexes.sql
 
@@ -1459,7 +1574,11 @@ AS $gravity_memory_index_ddl$
 $gravity_memory_index_ddl$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_index_ddl() IS
-    'The CREATE INDEX CONCURRENTLY statements for the indexes that are missing; run each outside a transaction block.';
+    'The CREATE INDEX CONCURRENTLY statements for the indexes that are missing; run each outside a transaction block.
+
+One statement per row, none when nothing is missing; in psql, SELECT ddl FROM gravity_memory_index_ddl() AS ddl
+\gexec runs them. An invalid index, left by an interrupted build, is dropped first. The indexes on embedding
+have gravity_memory_vector_index_ddl().';
 
 -- sql/triggers/_gravity_memory_trigger_catalogue.sql
 
@@ -1647,7 +1766,11 @@ AS $gravity_memory_current_user_id$
 $gravity_memory_current_user_id$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_current_user_id() IS
-    'Whose rows row security shows: sub of request.jwt.claims, or else the setting gravity_memory.user_id; NULL for nobody.';
+    'Whose rows row security shows: sub of request.jwt.claims, or else the setting gravity_memory.user_id; NULL for nobody.
+
+Claims without sub, such as those of Supabase''s anonymous key, are nobody''s, whatever the setting says. Neither
+is a proof: whoever may send any SQL may set both.
+Errors: 22P02 for claims that are no JSON.';
 
 -- sql/security/_gravity_memory_policy_catalogue.sql
 
@@ -1810,7 +1933,12 @@ END
 $gravity_memory_enable_rls$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_enable_rls() IS
-    'Row-level security for all tables of gravity_memory: a role sees and writes its session''s user''s rows only. Returns what it did.';
+    'Row-level security for all tables of gravity_memory: a role sees and writes its session''s user''s rows only. Returns what it did.
+
+For tables that were adopted, or made before 0.4.0; setup does it for those that it makes. Owner, superusers and
+roles with BYPASSRLS are not bound. Policies of others stay; a WARNING names those that show more. Locks each
+table that it changes (ACCESS EXCLUSIVE) until the transaction ends.
+Errors: 55000 before setup; 42501 for who does not own the tables.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_enable_rls() FROM PUBLIC;
 
 -- sql/security/gravity_memory_disable_rls.sql
@@ -1855,7 +1983,11 @@ END
 $gravity_memory_disable_rls$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_disable_rls() IS
-    'Drops the policies of gravity_memory and switches row security off where no other policy is left. Returns what it did.';
+    'Drops the policies of gravity_memory and switches row security off where no other policy is left. Returns what it did.
+
+What a role may read is then what it was granted. Derived rows and events stay closed. Locks each table that it
+changes (ACCESS EXCLUSIVE) until the transaction ends.
+Errors: 42501 for who does not own the tables.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_disable_rls() FROM PUBLIC;
 
 -- sql/tagging/auto_tag_high_gravity.sql
@@ -1914,7 +2046,12 @@ END
 $auto_tag_high_gravity$;
 
 COMMENT ON FUNCTION @extschema@.auto_tag_high_gravity() IS
-    'Trigger function: tags a memory by gravity and entities and sets its temporal_type from its words.';
+    'Trigger function: tags a memory by gravity and entities and sets its temporal_type from its words.
+
+Adds high_gravity and sets identity_anchor from high_gravity_threshold on; adds identity by identity_entities
+and identity_match. A temporal_type that is NULL on INSERT becomes past, future or present, in this order, by
+temporal_past_pattern and temporal_future_pattern. An UPDATE of gravity_score or entities adds tags, too; none
+is ever taken away. A fault is a WARNING, and the memory is stored as it came.';
 
 -- sql/arcs/_gravity_memory_may_write_arcs.sql
 
@@ -2702,7 +2839,11 @@ END
 $trigger_arc_building$;
 
 COMMENT ON FUNCTION @extschema@.trigger_arc_building() IS
-    'Trigger function: links clustered memories of high gravity to arcs, once per statement, and follows updates and deletes.';
+    'Trigger function: links clustered memories of high gravity to arcs, once per statement, and follows updates and deletes.
+
+Memories of one user and emotion with a gravity of at least arc_gravity_threshold, arc_min_memories of them
+within arc_window, join the open arc of that emotion, or a new one. Runs with the rights of the owner of the
+memories. A fault is a WARNING, and the memories are stored.';
 REVOKE EXECUTE ON FUNCTION @extschema@.trigger_arc_building() FROM PUBLIC;
 
 -- sql/arcs/gravity_memory_evolve_arcs.sql
@@ -2759,7 +2900,11 @@ END
 $gravity_memory_evolve_arcs$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_evolve_arcs(timestamptz) IS
-    'Moves arcs from forming to active, mature and dormant by their members and age; returns how many changed stage.';
+    'Moves arcs from forming to active, mature and dormant by their members and age; returns how many changed stage.
+
+p_now is the time to judge by; replays of history give their own. The rules are the settings arc_active_members,
+arc_mature_members, arc_mature_after and arc_dormant_after. Arcs in other stages are the application''s and stay
+as they are; arcs that a writer holds are left to the next run. The job evolve-arcs runs it hourly.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_evolve_arcs(timestamptz) FROM PUBLIC;
 
 -- sql/arcs/gravity_memory_rebuild_arcs.sql
@@ -2809,7 +2954,12 @@ END
 $gravity_memory_rebuild_arcs$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_rebuild_arcs(text) IS
-    'Recomputes a user''s automatic arcs from the memories and returns how many there are.';
+    'Recomputes a user''s automatic arcs from the memories and returns how many there are.
+
+The result is what the triggers would have built: for use after a load with triggers disabled, after a changed
+setting, and after a WARNING that arcs were not updated. Closed arcs and arcs made by hand keep their members.
+An unknown user has no arcs: 0.
+Errors: 22004 when p_user_id is NULL.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_rebuild_arcs(text) FROM PUBLIC;
 
 -- sql/notifications/_gravity_memory_may_notify.sql
@@ -2916,7 +3066,12 @@ END
 $notify_memory_created$;
 
 COMMENT ON FUNCTION @extschema@.notify_memory_created() IS
-    'Trigger function: announces new memories on channel memory_created and updated ones on memory_updated.';
+    'Trigger function: announces new memories on channel memory_created and updated ones on memory_updated.
+
+JSON with id, user_id, thread_id, session_id, gravity_score, emotion_type, created_at; of a statement of more
+than notify_bulk_rows memories, user_id and count, once per user. Silent unless the setting notify is payload,
+and while the notification queue is fuller than notify_queue_limit. A fault is a WARNING, and the memories are
+stored.';
 
 -- sql/notifications/notify_arc_created.sql
 
@@ -2956,7 +3111,11 @@ END
 $notify_arc_created$;
 
 COMMENT ON FUNCTION @extschema@.notify_arc_created() IS
-    'Trigger function: announces new arcs on channel arc_created.';
+    'Trigger function: announces new arcs on channel arc_created.
+
+JSON with id, user_id, arc_name, gravity_center, evolution_stage, created_at; of a statement of more than
+notify_bulk_rows arcs, user_id and count, once per user. Silent unless the setting notify is payload. A fault is
+a WARNING, and the arcs are stored.';
 
 -- sql/realtime/_gravity_memory_broadcast.sql
 
@@ -3120,7 +3279,13 @@ END
 $gravity_memory_enable_realtime$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_enable_realtime(text) IS
-    'Adds memories and arcs to a publication for realtime subscribers and says what they still need.';
+    'Adds memories and arcs to a publication for realtime subscribers and says what they still need.
+
+Makes the publication where it does not exist. Returns, per table and requirement, status done, ok, or missing
+with the statement that mends it, which is not executed: wal_level, primary key, replica identity and, where
+there is the role authenticated, its privilege and policies. Calling it again changes nothing.
+Errors: 22023 for an impossible name; 42501 for a role that may not change the publication or does not own the
+tables; 55000 before setup.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_enable_realtime(text) FROM PUBLIC;
 
 -- sql/realtime/gravity_memory_disable_realtime.sql
@@ -3158,7 +3323,11 @@ END
 $gravity_memory_disable_realtime$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_disable_realtime(text) IS
-    'Takes memories and arcs out of a publication and returns which.';
+    'Takes memories and arcs out of a publication and returns which.
+
+The publication stays. None are returned when none was in it, or when it is FOR ALL TABLES or of the whole
+schema.
+Errors: 42704 where there is no such publication; 42501 for a role that does not own it.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_disable_realtime(text) FROM PUBLIC;
 
 -- sql/feed/_gravity_memory_records_events.sql
@@ -3633,7 +3802,11 @@ END
 $memory_changes_head$;
 
 COMMENT ON FUNCTION @extschema@.memory_changes_head() IS
-    'The cursor of the end of the feed of changes, for memory_changes_since().';
+    'The cursor of the end of the feed of changes, for memory_changes_since().
+
+Good for every user, and for feed_retention. Who shows memories takes the cursor first and reads them then: what
+falls between comes twice, and nothing is missed.
+Errors: 55000 while nothing is recorded (settings notify and feed); 42501 where row security hides all events.';
 
 -- sql/feed/gravity_memory_changes.sql
 
@@ -3773,7 +3946,18 @@ END
 $gravity_memory_changes$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_changes(text[], text, integer) IS
-    'What happened to these users'' memories and arcs since the cursor: events in order, then a row with the cursor to go on from.';
+    'What happened to these users'' memories and arcs since the cursor: events in order, then a row with the cursor to go on from.
+
+p_cursor: from memory_changes_head(), or a next_cursor. p_limit: events at most, 1 to 100000.
+event: memory_created, memory_updated, memory_deleted, arc_created, arc_updated or arc_deleted. subject_id: the
+memory or arc. payload: the memory without its embedding, or the arc; of what was deleted, the ids. created_at:
+when it was written. next_cursor: the place after this event. The last row has no event, only the place to go on
+from, has_more (p_limit was reached) and is_open (transactions are under way that may have written more). No
+event is skipped, none comes twice from one cursor on. Reads memory_events with the caller''s privileges and
+policies.
+Errors: 22004 when p_user_ids is NULL; 22023 for a bad limit or cursor; 72000 for an expired cursor, one of
+another server, and after a break in the feed: the HINT says how to start anew; 55000 while nothing is recorded;
+42501 where row security hides all events.';
 
 -- sql/feed/memory_changes_since.sql
 
@@ -3797,7 +3981,9 @@ END
 $memory_changes_since$;
 
 COMMENT ON FUNCTION @extschema@.memory_changes_since(text, text, integer) IS
-    'What happened to a user''s memories and arcs since the cursor: events in order, then a row with the cursor to go on from.';
+    'What happened to a user''s memories and arcs since the cursor: events in order, then a row with the cursor to go on from.
+
+gravity_memory_changes() for one user: columns, order, promises and errors are described there.';
 
 -- sql/feed/gravity_memory_cleanup_events.sql
 
@@ -3823,7 +4009,9 @@ END
 $gravity_memory_cleanup_events$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_cleanup_events() IS
-    'Deletes events older than twice the setting feed_retention and returns how many.';
+    'Deletes events older than twice the setting feed_retention and returns how many.
+
+The job cleanup-events runs it hourly.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_cleanup_events() FROM PUBLIC;
 
 -- sql/cleanup/cleanup_old_cache.sql
@@ -3852,7 +4040,10 @@ END
 $cleanup_old_cache$;
 
 COMMENT ON FUNCTION @extschema@.cleanup_old_cache() IS
-    'Deletes cache entries older than the setting cache_retention and returns how many.';
+    'Deletes cache entries older than the setting cache_retention and returns how many.
+
+Entries that another session holds are passed over and go with the next run, so it waits for no writer. The job
+cleanup-cache runs it hourly. One transaction, whatever the number of entries.';
 REVOKE EXECUTE ON FUNCTION @extschema@.cleanup_old_cache() FROM PUBLIC;
 
 -- sql/lexical/_gravity_memory_words.sql
@@ -4572,7 +4763,17 @@ END
 $gravity_memory_rebuild_recall$;
 
 COMMENT ON PROCEDURE @extschema@.gravity_memory_rebuild_recall(integer, text, boolean) IS
-    'Derives what recall reads from memories that are there already, in batches that do not block writers; can be interrupted.';
+    'Derives what recall reads from memories that are there already, in batches that do not block writers; can be interrupted.
+
+p_batch_size: memories in a batch, 1 to 100000; each batch is a transaction, and a writer of one of its memories
+waits for it.
+p_user_id: this user alone, noted or not. p_everything: all users, noted or not. Neither: the users in
+memory_recall_gaps.
+Says how far it is every few seconds, and goes on where it was when it is called again. Call it outside a
+transaction block.
+Errors: 22023 for a bad batch size, and for a user and everything at a time; 2D000 inside a transaction block;
+42501 where row security hides memories from the caller; 42704 where the text search configuration of the
+settings is gone.';
 REVOKE EXECUTE ON PROCEDURE @extschema@.gravity_memory_rebuild_recall(integer, text, boolean) FROM PUBLIC;
 
 -- sql/derivation/_gravity_memory_fill_recall.sql
@@ -4665,7 +4866,13 @@ END
 $gravity_memory_set$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_set(text, text) IS
-    'Changes a setting for the whole database and returns the stored value; refuses unknown names and impossible values.';
+    'Changes a setting for the whole database and returns the stored value; refuses unknown names and impossible values.
+
+Holds from the next statement on. A schedule is applied to pg_cron at once; after a new text_search_config
+recall reads the memories themselves until CALL gravity_memory_rebuild_recall() has run; readers of a feed that
+is switched on again start anew.
+Errors: 22023 for an unknown name or an impossible value, with what is possible in the HINT; 55000 before setup;
+42501 for who may not write the table gravity_memory_settings.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_set(text, text) FROM PUBLIC;
 
 -- sql/settings/gravity_memory_reset.sql
@@ -4683,7 +4890,10 @@ AS $gravity_memory_reset$
 $gravity_memory_reset$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_reset(text) IS
-    'Gives a setting its default back and returns it; refuses unknown names.';
+    'Gives a setting its default back and returns it; refuses unknown names.
+
+Errors: 22023 for an unknown name; 55000 before setup; 42501 for who may not write the table
+gravity_memory_settings.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_reset(text) FROM PUBLIC;
 
 -- sql/similarity/_gravity_memory_check_embedding.sql
@@ -5019,7 +5229,13 @@ END
 $match_memories$;
 
 COMMENT ON FUNCTION @extschema@.match_memories(vector, double precision, integer, text) IS
-    'A user''s memories most similar to a vector, by cosine; as many as exist and reach the threshold.';
+    'A user''s memories most similar to a vector, by cosine; as many as exist and reach the threshold.
+
+user_id is required, though it has a default for the sake of its place. match_threshold: cosine from -1 to 1, at
+least. match_count: 0 or more. Most similar first. Memories without embedding, or with a zero vector, are not
+found.
+Errors: 22004 for a NULL argument; 22023 for a value out of range, and a vector of another dimension or without
+direction.';
 
 -- sql/similarity/gravity_weighted_search.sql
 
@@ -5060,7 +5276,11 @@ END
 $gravity_weighted_search$;
 
 COMMENT ON FUNCTION @extschema@.gravity_weighted_search(vector, text, double precision, double precision, integer) IS
-    'A user''s memories that are similar to a vector, ordered by a mixture of similarity and gravity.';
+    'A user''s memories that are similar to a vector, ordered by a mixture of similarity and gravity.
+
+weighted_score = similarity * (1 - gravity_weight) + gravity_score * gravity_weight; a NULL gravity counts as 0.
+match_threshold: cosine from -1 to 1, at least. gravity_weight: 0 to 1. match_count: 0 or more.
+Errors: as match_memories(), and 22023 for a gravity_weight out of range.';
 
 -- sql/similarity/find_similar_memories.sql
 
@@ -5112,7 +5332,12 @@ END
 $find_similar_memories$;
 
 COMMENT ON FUNCTION @extschema@.find_similar_memories(uuid, double precision, integer) IS
-    'The memories of the same user that are most similar to a given one, by cosine.';
+    'The memories of the same user that are most similar to a given one, by cosine.
+
+similarity_threshold: cosine from -1 to 1, at least. max_results: 0 or more. Most similar first, without the
+memory itself; none for a memory without embedding, or with a zero vector.
+Errors: P0002 for a memory that does not exist or is hidden from the caller; 22004 for a NULL argument; 22023
+for a value out of range.';
 
 -- sql/similarity/get_conversation_context.sql
 
@@ -5150,7 +5375,10 @@ END
 $get_conversation_context$;
 
 COMMENT ON FUNCTION @extschema@.get_conversation_context(text, text, integer) IS
-    'The latest memories of one conversation (memory_trace_id) of a user, oldest first.';
+    'The latest memories of one conversation (memory_trace_id) of a user, oldest first.
+
+limit: how many of the latest, 0 or more. An unknown user or conversation has none.
+Errors: 22004 for a NULL argument; 22023 for a negative limit.';
 
 -- sql/vector_indexes/gravity_memory_search_all.sql
 
@@ -5230,7 +5458,12 @@ END
 $gravity_memory_search_all$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_search_all(vector, double precision, integer) IS
-    'Memories of all users most similar to a vector, by cosine, through the index on embedding.';
+    'Memories of all users most similar to a vector, by cosine, through the index on embedding.
+
+match_threshold: cosine from -1 to 1, at least. match_count: 0 or more. Of what the caller may see, most similar
+first; approximate where the index is used, exact where there is none, where it gives too few rows, and under
+row security, which compares all memories.
+Errors: as match_memories().';
 
 -- sql/recall/_gravity_memory_recall_conditions.sql
 
@@ -5956,7 +6189,20 @@ $recall_memories$;
 COMMENT ON FUNCTION @extschema@.recall_memories(
     text, text, vector, integer, timestamptz, timestamptz, text, text[], text[], text, text, double precision, jsonb, double precision,
     double precision, double precision, double precision, double precision, interval) IS
-    'The memories of a user that answer a question best, by meaning, words and the turns around them, with every component of the score.';
+    'The memories of a user that answer a question best, by meaning, words and the turns around them, with every component of the score.
+
+p_query: the question in words; its first 8,192 characters and 32 rarest terms count. p_embedding: its
+embedding. One of the two is required. p_limit: 0 to 1000 memories.
+Filters, NULL for none: p_since <= created_at < p_until; p_emotion_type, p_thread_id, p_session_id equal; all of
+p_entities and p_meta_tags; p_metadata contained; p_min_gravity, 0 to 1, at least.
+Weights, 0 to 1, of which only the proportions matter: p_semantic_weight of similarity, p_lexical_weight of
+words, p_neighbour_weight what a turn lends to the next one of its session, p_gravity_weight of gravity_score,
+p_recency_weight of exp(-age / p_half_life).
+Best first; score is the sum of semantic_score, lexical_score, neighbour_score, gravity_component and
+recency_component; similarity (cosine) and bm25 are NULL where the memory was not among the best by that
+measure. Fewer rows than p_limit only when fewer memories have to do with the question.
+Errors: 22004 for a NULL user, limit or weight, and when there is neither query nor embedding; 22023 for a value
+out of range, and an embedding of another dimension or without direction.';
 
 -- sql/recall/gravity_memory_explain_recall.sql
 
@@ -6082,7 +6328,14 @@ $gravity_memory_explain_recall$;
 COMMENT ON FUNCTION @extschema@.gravity_memory_explain_recall(
     text, text, vector, integer, timestamptz, timestamptz, text, text[], text[], text, text, double precision, jsonb, double precision,
     double precision, double precision, double precision, double precision, interval, uuid) IS
-    'Why a memory is or is not in the answer of recall_memories() with the same parameters.';
+    'Why a memory is or is not in the answer of recall_memories() with the same parameters.
+
+p_memory_id: the memory, required; all others as recall_memories(). One row. verdict: answered; below limit
+(p_limit others are better); not listed (neither among the best by meaning or words, nor near one that is);
+filtered out (filtered_by says by what); unknown (no memory of this user, or hidden from the caller). rank among
+so many candidates; score and components NULL unless it was ranked; similarity and bm25 are its own, listed or
+not.
+Errors: those of recall_memories(); 22004 when p_memory_id is NULL.';
 
 -- sql/setup/_gravity_memory_adoption_mismatches.sql
 
@@ -6233,6 +6486,41 @@ $_gravity_memory_release_tables$;
 COMMENT ON FUNCTION @extschema@._gravity_memory_release_tables() IS
     'Detaches the tables from the extension, so that they are dumped and kept like any others.';
 REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_release_tables() FROM PUBLIC;
+
+-- sql/setup/_gravity_memory_describe_columns.sql
+
+-- _gravity_memory_describe_columns(): gives the columns of tables that setup made their comments.
+--
+-- A table that setup made is known by its comment, so that an adopted table keeps its owner's words, and the lack of them; and so does a
+-- column that has a comment. Tables of a role that the caller is no member of are passed over: a comment is the owner's to make.
+CREATE FUNCTION @extschema@._gravity_memory_describe_columns()
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_describe_columns$
+DECLARE
+    v_column record;
+BEGIN
+    FOR v_column IN
+        SELECT t.table_name, w.column_name, w.purpose
+        FROM @extschema@._gravity_memory_table_catalogue() AS t
+        JOIN pg_class AS c ON c.oid = to_regclass(@extschema@._gravity_memory_qualified_name(t.table_name))
+        JOIN @extschema@._gravity_memory_column_catalogue() AS w ON w.table_name = t.table_name
+        JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = w.column_name AND NOT a.attisdropped
+        WHERE obj_description(c.oid, 'pg_class') = t.purpose
+          AND col_description(c.oid, a.attnum) IS NULL
+          AND pg_has_role(c.relowner, 'USAGE')
+        ORDER BY t.table_name, w.ordinal
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', @extschema@._gravity_memory_qualified_name(v_column.table_name),
+                       v_column.column_name, v_column.purpose);
+    END LOOP;
+END
+$_gravity_memory_describe_columns$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_describe_columns() IS
+    'Gives the columns of tables that setup made their comments.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_describe_columns() FROM PUBLIC;
 
 -- sql/setup/_gravity_memory_table_bytes.sql
 
@@ -6419,6 +6707,7 @@ BEGIN
         object := v_object.table_name || '.' || v_object.column_name;
         RETURN NEXT;
     END LOOP;
+    PERFORM @extschema@._gravity_memory_describe_columns();
 
     -- Indexes. pgvector's notice about training an index on an empty table is not for whoever installs.
     v_limit_bytes := 1024 * 1024 * (@extschema@._gravity_memory_effective_settings() ->> 'setup_index_limit')::bigint;
@@ -6514,7 +6803,15 @@ END
 $gravity_memory_setup$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_setup(boolean) IS
-    'Creates or adopts the tables with their indexes, triggers and jobs; idempotent; returns one row per thing it did.';
+    'Creates or adopts the tables with their indexes, triggers and jobs; idempotent; returns one row per thing it did.
+
+p_build_indexes: true builds missing indexes, and derives what recall reads, now; false does not; NULL does on
+tables of up to setup_index_limit, and derives for up to 10,000 memories; NOTICEs say what is left to do. CREATE
+EXTENSION calls it. Call it again after restoring a dump as another role, after gravity_memory_teardown(), and
+when something was dropped by accident.
+Errors: 42804, with every mismatch in the DETAIL, when existing tables do not fit; 22023 for an impossible
+gravity_memory.embedding_dimensions; 55000 when somebody''s triggers stand on a derived table. Nothing is changed
+then.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_setup(boolean) FROM PUBLIC;
 
 -- sql/setup/gravity_memory_teardown.sql
@@ -6550,7 +6847,9 @@ END
 $gravity_memory_teardown$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_teardown() IS
-    'Removes the triggers and jobs and keeps all tables and rows; returns one row per thing it removed.';
+    'Removes the triggers and jobs and keeps all tables and rows; returns one row per thing it removed.
+
+DROP EXTENSION needs no CASCADE afterwards. gravity_memory_setup() undoes it.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_teardown() FROM PUBLIC;
 
 -- sql/monitoring/gravity_memory_slow_queries.sql
@@ -6629,7 +6928,12 @@ END
 $gravity_memory_slow_queries$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_slow_queries(integer) IS
-    'The slowest statements that touch the tables or functions of gravity_memory, by pg_stat_statements.';
+    'The slowest statements that touch the tables or functions of gravity_memory, by pg_stat_statements.
+
+Of this database, slowest mean first, p_limit of them, at least 1; times in milliseconds. Who is no member of
+pg_read_all_stats sees the statements of its own roles.
+Errors: 22023 for a bad limit; 55000 where pg_stat_statements is not installed, not loaded or older than 1.8;
+42501 where it is closed to the caller.';
 
 -- sql/monitoring/gravity_memory_index_usage.sql
 
@@ -6690,7 +6994,13 @@ END
 $gravity_memory_index_usage$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_index_usage() IS
-    'How much each index of the tables of gravity_memory is used, since when never, what it serves and how large it is.';
+    'How much each index of the tables of gravity_memory is used, since when never, what it serves and how large it is.
+
+One row per index, the application''s own included, most used first. scans, last_scan (NULL on PostgreSQL 15),
+tuples_read and tuples_fetched are this server''s counters: a replica has its own. size_bytes with partitions.
+never_used_since: where there was no scan, since when that is known. serves: the catalogue''s query, or the
+constraint that needs the index whatever its scans.
+Errors: 55000 when none of the tables is there.';
 
 -- sql/monitoring/_gravity_memory_table_counts.sql
 
@@ -6870,7 +7180,14 @@ END
 $gravity_memory_stats$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_stats(text) IS
-    'Counts of memories, arcs, cache and derived rows, of one user or of everybody, as far as the caller may read them.';
+    'Counts of memories, arcs, cache and derived rows, of one user or of everybody, as far as the caller may read them.
+
+p_user_id NULL: everybody. Categories: total; growth (memories of the last day, 7 and 30 days); tag, emotion,
+temporal_type (memories by value; name is NULL for those without); arc_stage; cache (entries, expired, hits);
+derived (digests, postings, gaps: users of whom recall reads all memories, gaps of everyone); feed (events);
+notifications (queue usage and limit, shares from 0 to 1); not counted (a table that is missing or closed to the
+caller). For everybody it reads gravity_map once from end to end.
+Errors: 55000 when gravity_map does not exist.';
 
 -- sql/monitoring/_gravity_memory_table_findings.sql
 
@@ -7776,7 +8093,13 @@ AS $gravity_memory_check$
 $gravity_memory_check$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_check() IS
-    'What is wrong with this installation of gravity_memory, with the statement that mends it; no row when all is well.';
+    'What is wrong with this installation of gravity_memory, with the statement that mends it; no row when all is well.
+
+severity: error (something does not work), warning (it works slowly, or will fail) or notice (to be known),
+errors first. finding: a short name, the same in every version. remedy: one statement that runs as it stands,
+outside a transaction block, or NULL; look again after it. Takes tenths of a second. Runs with the caller''s
+rights; what the caller may not look at is a notice, not_checked: the owner of gravity_map sees most, a
+superuser all.';
 
 -- sql/erasure/_gravity_memory_erasure_catalogue.sql
 
@@ -7943,7 +8266,13 @@ END
 $gravity_memory_forget_user$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_forget_user(text) IS
-    'Removes every trace of a user from the tables of gravity_memory; returns one row per table with the number of rows removed.';
+    'Removes every trace of a user from the tables of gravity_memory; returns one row per table with the number of rows removed.
+
+In the caller''s transaction. What somebody writes for the user meanwhile stays: stop the user''s writers first.
+Out of its reach are other tables of the application, backups, WAL, the server''s log, dead rows until VACUUM,
+and settings.
+Errors: 22004 for NULL; 55000 when a table is missing; 42501 for who may not delete all of it; 23503 when a
+table of the application still refers to a memory. Nothing is removed then.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_forget_user(text) FROM PUBLIC;
 
 -- sql/erasure/gravity_memory_verify_forgotten.sql
@@ -7984,7 +8313,11 @@ END
 $gravity_memory_verify_forgotten$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_verify_forgotten(text) IS
-    'What the tables of gravity_memory still hold of a user: one row per table; all counts are 0 when nothing is left.';
+    'What the tables of gravity_memory still hold of a user: one row per table; all counts are 0 when nothing is left.
+
+Of memory_postings it counts rows that belong to no memory at all, whoever''s they were. Reads that table from
+end to end.
+Errors: 22004 for NULL; 55000 when a table is missing; 42501 for who may not see all of it.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_verify_forgotten(text) FROM PUBLIC;
 
 -- sql/erasure/gravity_memory_export_user.sql
@@ -8043,7 +8376,11 @@ END
 $gravity_memory_export_user$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_export_user(text) IS
-    'Everything that the tables of gravity_memory hold of a user, as JSON lines, for gravity_memory_import_user() or for the user.';
+    'Everything that the tables of gravity_memory hold of a user, as JSON lines, for gravity_memory_import_user() or for the user.
+
+The first line says what this is; each other one is a row: its table, and every column, the application''s own
+included. What recall reads is left out: it follows from the memories. One snapshot.
+Errors: 22004 for NULL; 55000 when a table is missing; 42501 for who may not see all of it.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_export_user(text) FROM PUBLIC;
 
 -- sql/erasure/gravity_memory_import_user.sql
@@ -8184,7 +8521,14 @@ END
 $gravity_memory_import_user$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_import_user(text, text[]) IS
-    'Makes the rows that gravity_memory_export_user() wrote for a user; returns one row per table with the numbers inserted and left out.';
+    'Makes the rows that gravity_memory_export_user() wrote for a user; returns one row per table with the numbers inserted and left out.
+
+p_lines: all lines at once, or in their order in several calls. Rows that are there stay as they are, so that
+importing twice changes nothing; events are left out. Tags, arcs and totals come as they were exported, and
+nobody is notified.
+Errors: 22004 for NULL; 22023 for lines of another user or format; 22P02 for lines that are no JSON; 42703 where
+a table lacks a column; 23503 for links to rows that are not there; 55000 when a table is missing; 42501 for who
+may not write all of it; those of the tables. Nothing is imported then.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_import_user(text, text[]) FROM PUBLIC;
 
 -- sql/setup/bind_vector_schema.sql

@@ -50,5 +50,9 @@ END
 $gravity_memory_evolve_arcs$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_evolve_arcs(timestamptz) IS
-    'Moves arcs from forming to active, mature and dormant by their members and age; returns how many changed stage.';
+    'Moves arcs from forming to active, mature and dormant by their members and age; returns how many changed stage.
+
+p_now is the time to judge by; replays of history give their own. The rules are the settings arc_active_members,
+arc_mature_members, arc_mature_after and arc_dormant_after. Arcs in other stages are the application''s and stay
+as they are; arcs that a writer holds are left to the next run. The job evolve-arcs runs it hourly.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_evolve_arcs(timestamptz) FROM PUBLIC;

@@ -43,5 +43,10 @@ END
 $gravity_memory_rebuild_arcs$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_rebuild_arcs(text) IS
-    'Recomputes a user''s automatic arcs from the memories and returns how many there are.';
+    'Recomputes a user''s automatic arcs from the memories and returns how many there are.
+
+The result is what the triggers would have built: for use after a load with triggers disabled, after a changed
+setting, and after a WARNING that arcs were not updated. Closed arcs and arcs made by hand keep their members.
+An unknown user has no arcs: 0.
+Errors: 22004 when p_user_id is NULL.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_rebuild_arcs(text) FROM PUBLIC;

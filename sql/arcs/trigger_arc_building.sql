@@ -103,5 +103,9 @@ END
 $trigger_arc_building$;
 
 COMMENT ON FUNCTION @extschema@.trigger_arc_building() IS
-    'Trigger function: links clustered memories of high gravity to arcs, once per statement, and follows updates and deletes.';
+    'Trigger function: links clustered memories of high gravity to arcs, once per statement, and follows updates and deletes.
+
+Memories of one user and emotion with a gravity of at least arc_gravity_threshold, arc_min_memories of them
+within arc_window, join the open arc of that emotion, or a new one. Runs with the rights of the owner of the
+memories. A fault is a WARNING, and the memories are stored.';
 REVOKE EXECUTE ON FUNCTION @extschema@.trigger_arc_building() FROM PUBLIC;

@@ -22,5 +22,8 @@ END
 $cleanup_old_cache$;
 
 COMMENT ON FUNCTION @extschema@.cleanup_old_cache() IS
-    'Deletes cache entries older than the setting cache_retention and returns how many.';
+    'Deletes cache entries older than the setting cache_retention and returns how many.
+
+Entries that another session holds are passed over and go with the next run, so it waits for no writer. The job
+cleanup-cache runs it hourly. One transaction, whatever the number of entries.';
 REVOKE EXECUTE ON FUNCTION @extschema@.cleanup_old_cache() FROM PUBLIC;

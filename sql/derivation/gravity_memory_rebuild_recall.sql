@@ -50,5 +50,15 @@ END
 $gravity_memory_rebuild_recall$;
 
 COMMENT ON PROCEDURE @extschema@.gravity_memory_rebuild_recall(integer, text, boolean) IS
-    'Derives what recall reads from memories that are there already, in batches that do not block writers; can be interrupted.';
+    'Derives what recall reads from memories that are there already, in batches that do not block writers; can be interrupted.
+
+p_batch_size: memories in a batch, 1 to 100000; each batch is a transaction, and a writer of one of its memories
+waits for it.
+p_user_id: this user alone, noted or not. p_everything: all users, noted or not. Neither: the users in
+memory_recall_gaps.
+Says how far it is every few seconds, and goes on where it was when it is called again. Call it outside a
+transaction block.
+Errors: 22023 for a bad batch size, and for a user and everything at a time; 2D000 inside a transaction block;
+42501 where row security hides memories from the caller; 42704 where the text search configuration of the
+settings is gone.';
 REVOKE EXECUTE ON PROCEDURE @extschema@.gravity_memory_rebuild_recall(integer, text, boolean) FROM PUBLIC;

@@ -52,5 +52,9 @@ END
 $gravity_memory_export_user$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_export_user(text) IS
-    'Everything that the tables of gravity_memory hold of a user, as JSON lines, for gravity_memory_import_user() or for the user.';
+    'Everything that the tables of gravity_memory hold of a user, as JSON lines, for gravity_memory_import_user() or for the user.
+
+The first line says what this is; each other one is a row: its table, and every column, the application''s own
+included. What recall reads is left out: it follows from the memories. One snapshot.
+Errors: 22004 for NULL; 55000 when a table is missing; 42501 for who may not see all of it.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_export_user(text) FROM PUBLIC;

@@ -66,5 +66,11 @@ END
 $gravity_memory_forget_user$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_forget_user(text) IS
-    'Removes every trace of a user from the tables of gravity_memory; returns one row per table with the number of rows removed.';
+    'Removes every trace of a user from the tables of gravity_memory; returns one row per table with the number of rows removed.
+
+In the caller''s transaction. What somebody writes for the user meanwhile stays: stop the user''s writers first.
+Out of its reach are other tables of the application, backups, WAL, the server''s log, dead rows until VACUUM,
+and settings.
+Errors: 22004 for NULL; 55000 when a table is missing; 42501 for who may not delete all of it; 23503 when a
+table of the application still refers to a memory. Nothing is removed then.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_forget_user(text) FROM PUBLIC;

@@ -134,5 +134,12 @@ END
 $gravity_memory_import_user$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_import_user(text, text[]) IS
-    'Makes the rows that gravity_memory_export_user() wrote for a user; returns one row per table with the numbers inserted and left out.';
+    'Makes the rows that gravity_memory_export_user() wrote for a user; returns one row per table with the numbers inserted and left out.
+
+p_lines: all lines at once, or in their order in several calls. Rows that are there stay as they are, so that
+importing twice changes nothing; events are left out. Tags, arcs and totals come as they were exported, and
+nobody is notified.
+Errors: 22004 for NULL; 22023 for lines of another user or format; 22P02 for lines that are no JSON; 42703 where
+a table lacks a column; 23503 for links to rows that are not there; 55000 when a table is missing; 42501 for who
+may not write all of it; those of the tables. Nothing is imported then.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_import_user(text, text[]) FROM PUBLIC;

@@ -34,5 +34,9 @@ END
 $gravity_memory_verify_forgotten$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_verify_forgotten(text) IS
-    'What the tables of gravity_memory still hold of a user: one row per table; all counts are 0 when nothing is left.';
+    'What the tables of gravity_memory still hold of a user: one row per table; all counts are 0 when nothing is left.
+
+Of memory_postings it counts rows that belong to no memory at all, whoever''s they were. Reads that table from
+end to end.
+Errors: 22004 for NULL; 55000 when a table is missing; 42501 for who may not see all of it.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_verify_forgotten(text) FROM PUBLIC;

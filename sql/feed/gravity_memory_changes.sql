@@ -134,4 +134,15 @@ END
 $gravity_memory_changes$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_changes(text[], text, integer) IS
-    'What happened to these users'' memories and arcs since the cursor: events in order, then a row with the cursor to go on from.';
+    'What happened to these users'' memories and arcs since the cursor: events in order, then a row with the cursor to go on from.
+
+p_cursor: from memory_changes_head(), or a next_cursor. p_limit: events at most, 1 to 100000.
+event: memory_created, memory_updated, memory_deleted, arc_created, arc_updated or arc_deleted. subject_id: the
+memory or arc. payload: the memory without its embedding, or the arc; of what was deleted, the ids. created_at:
+when it was written. next_cursor: the place after this event. The last row has no event, only the place to go on
+from, has_more (p_limit was reached) and is_open (transactions are under way that may have written more). No
+event is skipped, none comes twice from one cursor on. Reads memory_events with the caller''s privileges and
+policies.
+Errors: 22004 when p_user_ids is NULL; 22023 for a bad limit or cursor; 72000 for an expired cursor, one of
+another server, and after a break in the feed: the HINT says how to start anew; 55000 while nothing is recorded;
+42501 where row security hides all events.';

@@ -20,5 +20,7 @@ END
 $gravity_memory_cleanup_events$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_cleanup_events() IS
-    'Deletes events older than twice the setting feed_retention and returns how many.';
+    'Deletes events older than twice the setting feed_retention and returns how many.
+
+The job cleanup-events runs it hourly.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_cleanup_events() FROM PUBLIC;

@@ -18,4 +18,8 @@ END
 $memory_changes_head$;
 
 COMMENT ON FUNCTION @extschema@.memory_changes_head() IS
-    'The cursor of the end of the feed of changes, for memory_changes_since().';
+    'The cursor of the end of the feed of changes, for memory_changes_since().
+
+Good for every user, and for feed_retention. Who shows memories takes the cursor first and reads them then: what
+falls between comes twice, and nothing is missed.
+Errors: 55000 while nothing is recorded (settings notify and feed); 42501 where row security hides all events.';

@@ -18,4 +18,6 @@ END
 $memory_changes_since$;
 
 COMMENT ON FUNCTION @extschema@.memory_changes_since(text, text, integer) IS
-    'What happened to a user''s memories and arcs since the cursor: events in order, then a row with the cursor to go on from.';
+    'What happened to a user''s memories and arcs since the cursor: events in order, then a row with the cursor to go on from.
+
+gravity_memory_changes() for one user: columns, order, promises and errors are described there.';

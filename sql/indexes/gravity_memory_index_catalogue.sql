@@ -112,4 +112,8 @@ WHERE i.definition <> '' OR v.definition NOT LIKE 'USING none %'
 $gravity_memory_index_catalogue$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_index_catalogue() IS
-    'Every index of gravity_memory: definition, the query it serves, and whether the specification names it.';
+    'Every index of gravity_memory: definition, the query it serves, and whether the specification names it.
+
+definition is what follows the table''s name in CREATE INDEX; of the two indexes on embedding, as the settings
+and the number of rows call for, and none with embedding_index at none. serves is a query to run once its
+:parameters are filled in.';

@@ -19,4 +19,8 @@ AS $gravity_memory_index_ddl$
 $gravity_memory_index_ddl$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_index_ddl() IS
-    'The CREATE INDEX CONCURRENTLY statements for the indexes that are missing; run each outside a transaction block.';
+    'The CREATE INDEX CONCURRENTLY statements for the indexes that are missing; run each outside a transaction block.
+
+One statement per row, none when nothing is missing; in psql, SELECT ddl FROM gravity_memory_index_ddl() AS ddl
+\gexec runs them. An invalid index, left by an interrupted build, is dropped first. The indexes on embedding
+have gravity_memory_vector_index_ddl().';

@@ -21,4 +21,10 @@ AS $gravity_memory_check$
 $gravity_memory_check$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_check() IS
-    'What is wrong with this installation of gravity_memory, with the statement that mends it; no row when all is well.';
+    'What is wrong with this installation of gravity_memory, with the statement that mends it; no row when all is well.
+
+severity: error (something does not work), warning (it works slowly, or will fail) or notice (to be known),
+errors first. finding: a short name, the same in every version. remedy: one statement that runs as it stands,
+outside a transaction block, or NULL; look again after it. Takes tenths of a second. Runs with the caller''s
+rights; what the caller may not look at is a notice, not_checked: the owner of gravity_map sees most, a
+superuser all.';

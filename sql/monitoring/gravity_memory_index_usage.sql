@@ -55,4 +55,10 @@ END
 $gravity_memory_index_usage$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_index_usage() IS
-    'How much each index of the tables of gravity_memory is used, since when never, what it serves and how large it is.';
+    'How much each index of the tables of gravity_memory is used, since when never, what it serves and how large it is.
+
+One row per index, the application''s own included, most used first. scans, last_scan (NULL on PostgreSQL 15),
+tuples_read and tuples_fetched are this server''s counters: a replica has its own. size_bytes with partitions.
+never_used_since: where there was no scan, since when that is known. serves: the catalogue''s query, or the
+constraint that needs the index whatever its scans.
+Errors: 55000 when none of the tables is there.';

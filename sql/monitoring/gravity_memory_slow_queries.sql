@@ -72,4 +72,9 @@ END
 $gravity_memory_slow_queries$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_slow_queries(integer) IS
-    'The slowest statements that touch the tables or functions of gravity_memory, by pg_stat_statements.';
+    'The slowest statements that touch the tables or functions of gravity_memory, by pg_stat_statements.
+
+Of this database, slowest mean first, p_limit of them, at least 1; times in milliseconds. Who is no member of
+pg_read_all_stats sees the statements of its own roles.
+Errors: 22023 for a bad limit; 55000 where pg_stat_statements is not installed, not loaded or older than 1.8;
+42501 where it is closed to the caller.';

@@ -58,4 +58,11 @@ END
 $gravity_memory_stats$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_stats(text) IS
-    'Counts of memories, arcs, cache and derived rows, of one user or of everybody, as far as the caller may read them.';
+    'Counts of memories, arcs, cache and derived rows, of one user or of everybody, as far as the caller may read them.
+
+p_user_id NULL: everybody. Categories: total; growth (memories of the last day, 7 and 30 days); tag, emotion,
+temporal_type (memories by value; name is NULL for those without); arc_stage; cache (entries, expired, hits);
+derived (digests, postings, gaps: users of whom recall reads all memories, gaps of everyone); feed (events);
+notifications (queue usage and limit, shares from 0 to 1); not counted (a table that is missing or closed to the
+caller). For everybody it reads gravity_map once from end to end.
+Errors: 55000 when gravity_map does not exist.';

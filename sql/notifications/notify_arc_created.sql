@@ -34,4 +34,8 @@ END
 $notify_arc_created$;
 
 COMMENT ON FUNCTION @extschema@.notify_arc_created() IS
-    'Trigger function: announces new arcs on channel arc_created.';
+    'Trigger function: announces new arcs on channel arc_created.
+
+JSON with id, user_id, arc_name, gravity_center, evolution_stage, created_at; of a statement of more than
+notify_bulk_rows arcs, user_id and count, once per user. Silent unless the setting notify is payload. A fault is
+a WARNING, and the arcs are stored.';

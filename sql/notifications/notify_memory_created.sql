@@ -37,4 +37,9 @@ END
 $notify_memory_created$;
 
 COMMENT ON FUNCTION @extschema@.notify_memory_created() IS
-    'Trigger function: announces new memories on channel memory_created and updated ones on memory_updated.';
+    'Trigger function: announces new memories on channel memory_created and updated ones on memory_updated.
+
+JSON with id, user_id, thread_id, session_id, gravity_score, emotion_type, created_at; of a statement of more
+than notify_bulk_rows memories, user_id and count, once per user. Silent unless the setting notify is payload,
+and while the notification queue is fuller than notify_queue_limit. A fault is a WARNING, and the memories are
+stored.';

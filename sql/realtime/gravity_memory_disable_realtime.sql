@@ -31,5 +31,9 @@ END
 $gravity_memory_disable_realtime$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_disable_realtime(text) IS
-    'Takes memories and arcs out of a publication and returns which.';
+    'Takes memories and arcs out of a publication and returns which.
+
+The publication stays. None are returned when none was in it, or when it is FOR ALL TABLES or of the whole
+schema.
+Errors: 42704 where there is no such publication; 42501 for a role that does not own it.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_disable_realtime(text) FROM PUBLIC;

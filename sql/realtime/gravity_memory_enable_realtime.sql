@@ -108,5 +108,11 @@ END
 $gravity_memory_enable_realtime$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_enable_realtime(text) IS
-    'Adds memories and arcs to a publication for realtime subscribers and says what they still need.';
+    'Adds memories and arcs to a publication for realtime subscribers and says what they still need.
+
+Makes the publication where it does not exist. Returns, per table and requirement, status done, ok, or missing
+with the statement that mends it, which is not executed: wal_level, primary key, replica identity and, where
+there is the role authenticated, its privilege and policies. Calling it again changes nothing.
+Errors: 22023 for an impossible name; 42501 for a role that may not change the publication or does not own the
+tables; 55000 before setup.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_enable_realtime(text) FROM PUBLIC;

@@ -120,4 +120,11 @@ $gravity_memory_explain_recall$;
 COMMENT ON FUNCTION @extschema@.gravity_memory_explain_recall(
     text, text, vector, integer, timestamptz, timestamptz, text, text[], text[], text, text, double precision, jsonb, double precision,
     double precision, double precision, double precision, double precision, interval, uuid) IS
-    'Why a memory is or is not in the answer of recall_memories() with the same parameters.';
+    'Why a memory is or is not in the answer of recall_memories() with the same parameters.
+
+p_memory_id: the memory, required; all others as recall_memories(). One row. verdict: answered; below limit
+(p_limit others are better); not listed (neither among the best by meaning or words, nor near one that is);
+filtered out (filtered_by says by what); unknown (no memory of this user, or hidden from the caller). rank among
+so many candidates; score and components NULL unless it was ranked; similarity and bm25 are its own, listed or
+not.
+Errors: those of recall_memories(); 22004 when p_memory_id is NULL.';

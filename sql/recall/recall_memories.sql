@@ -65,4 +65,17 @@ $recall_memories$;
 COMMENT ON FUNCTION @extschema@.recall_memories(
     text, text, vector, integer, timestamptz, timestamptz, text, text[], text[], text, text, double precision, jsonb, double precision,
     double precision, double precision, double precision, double precision, interval) IS
-    'The memories of a user that answer a question best, by meaning, words and the turns around them, with every component of the score.';
+    'The memories of a user that answer a question best, by meaning, words and the turns around them, with every component of the score.
+
+p_query: the question in words; its first 8,192 characters and 32 rarest terms count. p_embedding: its
+embedding. One of the two is required. p_limit: 0 to 1000 memories.
+Filters, NULL for none: p_since <= created_at < p_until; p_emotion_type, p_thread_id, p_session_id equal; all of
+p_entities and p_meta_tags; p_metadata contained; p_min_gravity, 0 to 1, at least.
+Weights, 0 to 1, of which only the proportions matter: p_semantic_weight of similarity, p_lexical_weight of
+words, p_neighbour_weight what a turn lends to the next one of its session, p_gravity_weight of gravity_score,
+p_recency_weight of exp(-age / p_half_life).
+Best first; score is the sum of semantic_score, lexical_score, neighbour_score, gravity_component and
+recency_component; similarity (cosine) and bm25 are NULL where the memory was not among the best by that
+measure. Fewer rows than p_limit only when fewer memories have to do with the question.
+Errors: 22004 for a NULL user, limit or weight, and when there is neither query nor embedding; 22023 for a value
+out of range, and an embedding of another dimension or without direction.';

@@ -62,5 +62,8 @@ END
 $gravity_memory_schedule_jobs$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_schedule_jobs() IS
-    'Schedules the jobs in pg_cron and returns those it changed; without pg_cron, a NOTICE says what to run.';
+    'Schedules the jobs in pg_cron and returns those it changed; without pg_cron, a NOTICE says what to run.
+
+None are returned when all is as it should be. A job of that name that runs something else stays, and a NOTICE
+says so. Never an error: a database without its jobs still works.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_schedule_jobs() FROM PUBLIC;

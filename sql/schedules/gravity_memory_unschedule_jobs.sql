@@ -29,5 +29,7 @@ END
 $gravity_memory_unschedule_jobs$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_unschedule_jobs() IS
-    'Removes the jobs of gravity_memory from pg_cron and returns their names; other jobs stay.';
+    'Removes the jobs of gravity_memory from pg_cron and returns their names; other jobs stay.
+
+A job is ours when both its name and its command are.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_unschedule_jobs() FROM PUBLIC;

@@ -19,4 +19,8 @@ AS $gravity_memory_current_user_id$
 $gravity_memory_current_user_id$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_current_user_id() IS
-    'Whose rows row security shows: sub of request.jwt.claims, or else the setting gravity_memory.user_id; NULL for nobody.';
+    'Whose rows row security shows: sub of request.jwt.claims, or else the setting gravity_memory.user_id; NULL for nobody.
+
+Claims without sub, such as those of Supabase''s anonymous key, are nobody''s, whatever the setting says. Neither
+is a proof: whoever may send any SQL may set both.
+Errors: 22P02 for claims that are no JSON.';

@@ -38,5 +38,9 @@ END
 $gravity_memory_disable_rls$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_disable_rls() IS
-    'Drops the policies of gravity_memory and switches row security off where no other policy is left. Returns what it did.';
+    'Drops the policies of gravity_memory and switches row security off where no other policy is left. Returns what it did.
+
+What a role may read is then what it was granted. Derived rows and events stay closed. Locks each table that it
+changes (ACCESS EXCLUSIVE) until the transaction ends.
+Errors: 42501 for who does not own the tables.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_disable_rls() FROM PUBLIC;

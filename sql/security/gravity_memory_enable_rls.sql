@@ -55,5 +55,10 @@ END
 $gravity_memory_enable_rls$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_enable_rls() IS
-    'Row-level security for all tables of gravity_memory: a role sees and writes its session''s user''s rows only. Returns what it did.';
+    'Row-level security for all tables of gravity_memory: a role sees and writes its session''s user''s rows only. Returns what it did.
+
+For tables that were adopted, or made before 0.4.0; setup does it for those that it makes. Owner, superusers and
+roles with BYPASSRLS are not bound. Policies of others stay; a WARNING names those that show more. Locks each
+table that it changes (ACCESS EXCLUSIVE) until the transaction ends.
+Errors: 55000 before setup; 42501 for who does not own the tables.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_enable_rls() FROM PUBLIC;

@@ -11,5 +11,8 @@ AS $gravity_memory_reset$
 $gravity_memory_reset$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_reset(text) IS
-    'Gives a setting its default back and returns it; refuses unknown names.';
+    'Gives a setting its default back and returns it; refuses unknown names.
+
+Errors: 22023 for an unknown name; 55000 before setup; 42501 for who may not write the table
+gravity_memory_settings.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_reset(text) FROM PUBLIC;

@@ -46,5 +46,11 @@ END
 $gravity_memory_set$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_set(text, text) IS
-    'Changes a setting for the whole database and returns the stored value; refuses unknown names and impossible values.';
+    'Changes a setting for the whole database and returns the stored value; refuses unknown names and impossible values.
+
+Holds from the next statement on. A schedule is applied to pg_cron at once; after a new text_search_config
+recall reads the memories themselves until CALL gravity_memory_rebuild_recall() has run; readers of a feed that
+is switched on again start anew.
+Errors: 22023 for an unknown name or an impossible value, with what is possible in the HINT; 55000 before setup;
+42501 for who may not write the table gravity_memory_settings.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_set(text, text) FROM PUBLIC;

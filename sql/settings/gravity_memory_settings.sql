@@ -15,4 +15,6 @@ AS $gravity_memory_settings$
 $gravity_memory_settings$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_settings() IS
-    'Lists every setting: the value in force, its default, unit and meaning.';
+    'Lists every setting: the value in force, its default, unit and meaning.
+
+Values are text, in the form that gravity_memory_set() takes.';

@@ -103,6 +103,7 @@ BEGIN
         object := v_object.table_name || '.' || v_object.column_name;
         RETURN NEXT;
     END LOOP;
+    PERFORM @extschema@._gravity_memory_describe_columns();
 
     -- Indexes. pgvector's notice about training an index on an empty table is not for whoever installs.
     v_limit_bytes := 1024 * 1024 * (@extschema@._gravity_memory_effective_settings() ->> 'setup_index_limit')::bigint;
@@ -198,5 +199,13 @@ END
 $gravity_memory_setup$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_setup(boolean) IS
-    'Creates or adopts the tables with their indexes, triggers and jobs; idempotent; returns one row per thing it did.';
+    'Creates or adopts the tables with their indexes, triggers and jobs; idempotent; returns one row per thing it did.
+
+p_build_indexes: true builds missing indexes, and derives what recall reads, now; false does not; NULL does on
+tables of up to setup_index_limit, and derives for up to 10,000 memories; NOTICEs say what is left to do. CREATE
+EXTENSION calls it. Call it again after restoring a dump as another role, after gravity_memory_teardown(), and
+when something was dropped by accident.
+Errors: 42804, with every mismatch in the DETAIL, when existing tables do not fit; 22023 for an impossible
+gravity_memory.embedding_dimensions; 55000 when somebody''s triggers stand on a derived table. Nothing is changed
+then.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_setup(boolean) FROM PUBLIC;

@@ -29,5 +29,7 @@ END
 $gravity_memory_teardown$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_teardown() IS
-    'Removes the triggers and jobs and keeps all tables and rows; returns one row per thing it removed.';
+    'Removes the triggers and jobs and keeps all tables and rows; returns one row per thing it removed.
+
+DROP EXTENSION needs no CASCADE afterwards. gravity_memory_setup() undoes it.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_teardown() FROM PUBLIC;

@@ -46,4 +46,9 @@ END
 $find_similar_memories$;
 
 COMMENT ON FUNCTION @extschema@.find_similar_memories(uuid, double precision, integer) IS
-    'The memories of the same user that are most similar to a given one, by cosine.';
+    'The memories of the same user that are most similar to a given one, by cosine.
+
+similarity_threshold: cosine from -1 to 1, at least. max_results: 0 or more. Most similar first, without the
+memory itself; none for a memory without embedding, or with a zero vector.
+Errors: P0002 for a memory that does not exist or is hidden from the caller; 22004 for a NULL argument; 22023
+for a value out of range.';

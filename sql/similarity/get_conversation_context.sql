@@ -32,4 +32,7 @@ END
 $get_conversation_context$;
 
 COMMENT ON FUNCTION @extschema@.get_conversation_context(text, text, integer) IS
-    'The latest memories of one conversation (memory_trace_id) of a user, oldest first.';
+    'The latest memories of one conversation (memory_trace_id) of a user, oldest first.
+
+limit: how many of the latest, 0 or more. An unknown user or conversation has none.
+Errors: 22004 for a NULL argument; 22023 for a negative limit.';

@@ -35,4 +35,8 @@ END
 $gravity_weighted_search$;
 
 COMMENT ON FUNCTION @extschema@.gravity_weighted_search(vector, text, double precision, double precision, integer) IS
-    'A user''s memories that are similar to a vector, ordered by a mixture of similarity and gravity.';
+    'A user''s memories that are similar to a vector, ordered by a mixture of similarity and gravity.
+
+weighted_score = similarity * (1 - gravity_weight) + gravity_score * gravity_weight; a NULL gravity counts as 0.
+match_threshold: cosine from -1 to 1, at least. gravity_weight: 0 to 1. match_count: 0 or more.
+Errors: as match_memories(), and 22023 for a gravity_weight out of range.';

@@ -27,4 +27,10 @@ END
 $match_memories$;
 
 COMMENT ON FUNCTION @extschema@.match_memories(vector, double precision, integer, text) IS
-    'A user''s memories most similar to a vector, by cosine; as many as exist and reach the threshold.';
+    'A user''s memories most similar to a vector, by cosine; as many as exist and reach the threshold.
+
+user_id is required, though it has a default for the sake of its place. match_threshold: cosine from -1 to 1, at
+least. match_count: 0 or more. Most similar first. Memories without embedding, or with a zero vector, are not
+found.
+Errors: 22004 for a NULL argument; 22023 for a value out of range, and a vector of another dimension or without
+direction.';

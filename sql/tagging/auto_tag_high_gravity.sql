@@ -52,4 +52,9 @@ END
 $auto_tag_high_gravity$;
 
 COMMENT ON FUNCTION @extschema@.auto_tag_high_gravity() IS
-    'Trigger function: tags a memory by gravity and entities and sets its temporal_type from its words.';
+    'Trigger function: tags a memory by gravity and entities and sets its temporal_type from its words.
+
+Adds high_gravity and sets identity_anchor from high_gravity_threshold on; adds identity by identity_entities
+and identity_match. A temporal_type that is NULL on INSERT becomes past, future or present, in this order, by
+temporal_past_pattern and temporal_future_pattern. An UPDATE of gravity_score or entities adds tags, too; none
+is ever taken away. A fault is a WARNING, and the memory is stored as it came.';

@@ -74,4 +74,9 @@ END
 $gravity_memory_search_all$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_search_all(vector, double precision, integer) IS
-    'Memories of all users most similar to a vector, by cosine, through the index on embedding.';
+    'Memories of all users most similar to a vector, by cosine, through the index on embedding.
+
+match_threshold: cosine from -1 to 1, at least. match_count: 0 or more. Of what the caller may see, most similar
+first; approximate where the index is used, exact where there is none, where it gives too few rows, and under
+row security, which compares all memories.
+Errors: as match_memories().';

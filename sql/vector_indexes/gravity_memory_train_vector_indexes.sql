@@ -91,5 +91,9 @@ END
 $gravity_memory_train_vector_indexes$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_train_vector_indexes() IS
-    'Schedules, through pg_cron, the next statement that brings the indexes on embedding up to date, and returns it.';
+    'Schedules, through pg_cron, the next statement that brings the indexes on embedding up to date, and returns it.
+
+NULL when there is nothing to do, when a statement is due or running, and where it cannot work: without pg_cron
+and for a partitioned table a NOTICE says what to run. One that failed is tried again after a day. The job
+train-vector-indexes runs it.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_train_vector_indexes() FROM PUBLIC;

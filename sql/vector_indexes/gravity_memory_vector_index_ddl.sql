@@ -101,5 +101,11 @@ END
 $gravity_memory_vector_index_ddl$;
 
 COMMENT ON FUNCTION @extschema@.gravity_memory_vector_index_ddl() IS
-    'The statements that bring the indexes on embedding up to date without blocking writers; run each outside a transaction block.';
+    'The statements that bring the indexes on embedding up to date without blocking writers; run each outside a transaction block.
+
+In order, none when all is as it should be; in psql, SELECT ddl FROM gravity_memory_vector_index_ddl() AS ddl
+\gexec runs them. Interrupted, or run by two sessions at a time, it does no harm: call it again. None, with a
+NOTICE, while another session builds or drops an index of the table. A WARNING says what keeps an index from
+being built, a NOTICE that more maintenance_work_mem would make a better one. Of a partitioned table, the
+statements block writers while they run.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_vector_index_ddl() FROM PUBLIC;

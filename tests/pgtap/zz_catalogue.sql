@@ -81,7 +81,7 @@ SELECT bag_eq(
 SELECT bag_eq(
     'SELECT f.name FROM extension_function AS f EXCEPT SELECT f.name FROM public_function AS f',
     ARRAY['_gravity_memory_begin_rebuild', '_gravity_memory_bind_vector_schema', '_gravity_memory_clustered_near', '_gravity_memory_derive',
-          '_gravity_memory_derive_batch', '_gravity_memory_derive_memories', '_gravity_memory_derive_or_note', '_gravity_memory_leaves_deriving', '_gravity_memory_examine_cluster', '_gravity_memory_fill_recall',
+          '_gravity_memory_derive_batch', '_gravity_memory_derive_memories', '_gravity_memory_derive_or_note', '_gravity_memory_describe_columns', '_gravity_memory_leaves_deriving', '_gravity_memory_examine_cluster', '_gravity_memory_fill_recall',
           '_gravity_memory_forget_derived', '_gravity_memory_hand_over', '_gravity_memory_keep_arc_totals', '_gravity_memory_keep_derived',
           '_gravity_memory_link_memories', '_gravity_memory_lock_cluster', '_gravity_memory_may_read_derived', '_gravity_memory_may_write',
           '_gravity_memory_may_write_arcs', '_gravity_memory_may_write_derived', '_gravity_memory_next_recall_gap', '_gravity_memory_note_recall_gaps',
@@ -117,8 +117,12 @@ SELECT bag_eq(
     'the six tables of the application, the locks, the settings, what recall reads and the feed are there');
 SELECT is_empty(
     $$SELECT t.table_name FROM _gravity_memory_table_catalogue() AS t
-      WHERE COALESCE(obj_description(to_regclass(quote_ident(t.table_name)), 'pg_class'), '') !~ '^.{20,}\.$'$$,
-    'every table has a comment');
+      WHERE COALESCE(obj_description(to_regclass(quote_ident(t.table_name)), 'pg_class'), '') !~ '^.{20,}\.$'
+      UNION ALL
+      SELECT format('%s.%s', c.table_name, a.attname) FROM _gravity_memory_column_catalogue() AS c
+      JOIN pg_attribute AS a ON a.attrelid = to_regclass(quote_ident(c.table_name)) AND a.attname = c.column_name
+      WHERE COALESCE(col_description(a.attrelid, a.attnum), '') !~ '^.{7,}\.$'$$,
+    'every table and every column has a comment');
 -- pg_get_triggerdef() leaves out the schema of a function that the search_path finds.
 CREATE FUNCTION pg_temp.trigger_definition(p_trigger oid) RETURNS text LANGUAGE sql SET search_path = pg_catalog
 AS $trigger_definition$ SELECT pg_get_triggerdef(p_trigger) $trigger_definition$;

@@ -57,6 +57,8 @@ def printed(server: Server, database: str, statements: list[Example]) -> list[li
         ("docs/operations.md", 5),
         ("docs/realtime.md", 1),
         ("docs/security.md", 2),
+        ("docs/troubleshooting.md", 10),
+        ("docs/tuning.md", 1),
     ],
 )
 def test_what_a_document_shows_is_what_psql_prints(
