@@ -161,7 +161,7 @@ class Server:
 
     @classmethod
     def create_standby(cls, primary: Server, name: str = "standby") -> Self:
-        """Copy a running server's data, as pg_basebackup does. Once started, it follows that server until it is promoted.
+        """Copy a running server's data with pg_basebackup. Once started, it follows that server until it is promoted.
 
         Args:
             primary: the server to follow, with its settings and its password.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from psycopg import sql
 
-from devtools.fixtures import Connection
 from devtools.servers import Server
 from tests.python.database_contents import Contents
 from tests.python.populated import DERIVED_TABLES, FEED_TABLES, TABLES, populate

@@ -71,6 +71,7 @@ PLAIN = Way("plain", ((),), _PSQL)
 CUSTOM = Way("custom", (("--format=custom",),), _RESTORE)
 ONE_TRANSACTION = Way("one transaction", (("--format=custom",),), (*_RESTORE, "--single-transaction"))
 INSERTS = Way("inserts", (("--inserts",),), _PSQL)
+CLEAN = Way("in place of", (("--format=custom",),), (*_RESTORE, "--clean", "--if-exists"))
 FOLDER = Way("folder, two jobs", (("--format=directory", "--jobs=2"),), (*_RESTORE, "--jobs=2"), in_folder=True)
 SECTIONS = Way("section by section", (("--section=pre-data",), ("--section=data",), ("--section=post-data",)), _PSQL)
 # Where --disable-triggers would end with switching on the triggers that their owner had switched off.
@@ -78,6 +79,7 @@ _AS_REPLICA = (*_PSQL[:-1], "--command=SET session_replication_role = replica", 
 SCHEMA_THEN_ROWS = Way("schema, then rows", (("--schema-only",), ("--data-only",)), _AS_REPLICA)
 ONE_SCHEMA = Way("one schema", (('--schema="My Memory"', "--extension=gravity_memory"),), _PSQL)
 ROWS = Way("rows of one schema", (("--data-only", "--disable-triggers", '--schema="My Memory"'),), _PSQL)
+ALL_ROWS = Way("rows", (("--data-only", "--disable-triggers"),), _PSQL)
 ROWS_OF_AN_OWNER = Way("rows", (("--data-only",),), _PSQL)
 
 
@@ -120,6 +122,22 @@ def test_a_restored_database_is_identical(
         assert_same(read_contents(connection, schema), original)
     assert_answers_are(answers(server, target, schema, owner), answers(server, source, schema, owner))
     assert_next_insert_works(server, target, schema)
+
+
+def test_a_dump_replaces_what_became_of_the_database_since(
+    server: Server, make_role: MakeRole, make_database: MakeDatabase
+) -> None:
+    database = make_database(["vector"])
+    make_populated(server, database, server.user, "public", make_role())
+    with server.connect(database) as connection:
+        original = read_contents(connection, "public")
+        dump = CLEAN.dumped(server, database)
+        connection.execute("INSERT INTO gravity_map (user_id) VALUES ('surplus')")
+        connection.execute("DROP TABLE pattern_matrix")
+    CLEAN.restore(server, database, dump)
+    with server.connect(database) as connection:
+        assert_same(read_contents(connection, "public"), original)
+    assert_next_insert_works(server, database, "public")
 
 
 def make_target(make_database: MakeDatabase, restorer: str, owner: str) -> str:
@@ -275,6 +293,30 @@ def test_the_database_of_pg_cron_keeps_all_jobs(server: Server, cron_db: Connect
         assert_same(read_contents(connection, "public"), original)
         connection.execute("SELECT * FROM gravity_memory_setup()")
         assert cron_jobs(connection) == jobs
+    assert_next_insert_works(server, name, "public")
+
+
+def test_rows_alone_bring_the_jobs_of_pg_cron_along_where_teardown_removed_those_that_were_there(
+    server: Server, cron_db: Connection
+) -> None:
+    name = cron_db.info.dbname
+    populate_cron(cron_db)
+    original, jobs = read_contents(cron_db, "public").rows, cron_jobs(cron_db)
+    cron_db.close()
+    dump = ALL_ROWS.dumped(server, name)
+    server.drop_database(name)
+    server.create_database(name, extensions=["pg_cron", "vector"])
+    with server.connect(name) as connection:
+        connection.execute(f"SET gravity_memory.embedding_dimensions = {DIMENSIONS}".encode())
+        connection.execute("CREATE EXTENSION gravity_memory")
+        connection.execute("SELECT * FROM gravity_memory_teardown()")
+        ALL_ROWS.restore(server, name, dump)
+        done = connection.execute("SELECT DISTINCT action FROM gravity_memory_setup()").fetchall()
+        assert sorted(done) == [("create trigger",), ("derive rows",)]
+        assert cron_jobs(connection) == jobs
+        restored = read_contents(connection, "public").rows
+    for table in set(original) - {*DERIVED_TABLES, *FEED_TABLES}:
+        assert restored[table] == original[table], table
     assert_next_insert_works(server, name, "public")
 
 

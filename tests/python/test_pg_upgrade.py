@@ -1,4 +1,4 @@
-"""pg_upgrade takes databases with the extension from PostgreSQL 16 to 18: with all they hold, and as ready as before."""
+"""pg_upgrade takes databases with the extension from PostgreSQL 16 to 18, with all they hold and as ready as before."""
 
 from __future__ import annotations
 
