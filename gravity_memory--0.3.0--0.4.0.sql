@@ -1832,7 +1832,9 @@ COMMENT ON FUNCTION @extschema@._gravity_memory_publish_memories() IS
 
 -- _gravity_memory_check_feed(): whether the caller can read the feed; an error where it would be empty for ever.
 --
--- Errors: 55000 while nothing is recorded or the table is missing, 42501 where row security hides every event from the caller.
+-- Errors: 55000 while nothing is recorded, the table is missing, or memories or arcs come by a subscription: no trigger runs for what logical
+-- replication writes, and events that it brings carry the numbers of the publisher's transactions. 42501 where row security hides
+-- every event from the caller.
 CREATE OR REPLACE FUNCTION @extschema@._gravity_memory_check_feed()
 RETURNS void
 LANGUAGE plpgsql
@@ -1849,6 +1851,12 @@ BEGIN
     IF to_regclass('@extschema@.memory_events') IS NULL THEN
         RAISE EXCEPTION 'the table memory_events does not exist'
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Run SELECT * FROM gravity_memory_setup().';
+    END IF;
+    IF EXISTS (SELECT FROM pg_subscription_rel AS r
+               WHERE r.srrelid IN (to_regclass('@extschema@.gravity_map'), to_regclass('@extschema@.memory_arcs'))) THEN
+        RAISE EXCEPTION 'memories or arcs come here by a subscription, and their changes are not recorded here'
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'Read the feed of the publisher. After DROP SUBSCRIPTION run TRUNCATE memory_events, which has readers start anew.';
     END IF;
     IF row_security_active('@extschema@.memory_events')
        AND NOT EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = '@extschema@.memory_events'::regclass AND p.polcmd IN ('r', '*')) THEN

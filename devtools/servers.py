@@ -119,18 +119,12 @@ class Server:
             cron_database: preload pg_cron and let it work in this database, which is created at the first start.
             durable: keep fsync on, for tests that kill the server.
         """
-        folder = Path(installation.run) / name
-        folder.mkdir()
-        account = installation.account
-        account.own(folder)
-        folder.chmod(0o700)
         password = secrets.token_urlsafe(16)
-        server = cls(installation, folder, _free_port(), password, cron_database)
-        (folder / "socket").mkdir()
+        server = cls(installation, cls._make_folder(installation, name), _free_port(), password, cron_database)
+        folder = server.folder
         password_file = folder / "password"
         password_file.write_text(password + "\n")
-        for path in (folder / "socket", password_file):
-            account.own(path)
+        installation.account.own(password_file)
         inside = installation.inside(folder)
         run(
             [
@@ -164,6 +158,45 @@ class Server:
         lines.update(settings or {})
         server._configure(lines)
         return server
+
+    @classmethod
+    def create_standby(cls, primary: Server, name: str = "standby") -> Self:
+        """Copy a running server's data with pg_basebackup. Once started, it follows that server until it is promoted.
+
+        Args:
+            primary: the server to follow, with its settings and its password.
+            name: the folder's name inside the run folder.
+        """
+        installation = primary.installation
+        folder = cls._make_folder(installation, name)
+        inside = installation.inside(folder)
+        run(
+            [
+                *installation.server_command("pg_basebackup"),
+                f"--pgdata={inside}/data",
+                f"--host={installation.inside(primary.folder)}/socket",
+                f"--port={primary.port}",
+                f"--username={SUPERUSER}",
+                "--checkpoint=fast",
+                "--write-recovery-conf",
+                "--no-sync",
+            ],
+            doing=f"pg_basebackup of PostgreSQL {installation.major}",
+            cwd=Path("/"),
+        )
+        server = cls(installation, folder, _free_port(), primary.password, primary.cron_database)
+        server._configure({"unix_socket_directories": f"{inside}/socket"})
+        return server
+
+    @staticmethod
+    def _make_folder(installation: Installation, name: str) -> Path:
+        """A folder for a server's data, which only its account may enter, with one for its socket."""
+        folder = Path(installation.run) / name
+        for path in (folder, folder / "socket"):
+            path.mkdir()
+            installation.account.own(path)
+        folder.chmod(0o700)
+        return folder
 
     def _configure(self, lines: Mapping[str, str]) -> None:
         quoted = {name: value.replace("'", "''") for name, value in lines.items()}

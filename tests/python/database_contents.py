@@ -24,6 +24,9 @@ _CATALOGUE = {
                (SELECT array_agg(x::text ORDER BY x::text) FROM unnest(c.relacl) AS x),
                obj_description(c.oid, 'pg_class')
         FROM pg_class AS c WHERE c.relnamespace = %(schema)s::regnamespace AND c.relkind = 'r'""",
+    "sequences": """
+        SELECT sequencename, data_type::text, start_value, increment_by, cycle, last_value FROM pg_sequences
+        WHERE quote_ident(schemaname)::regnamespace = %(schema)s::regnamespace""",
     "constraints": """
         SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
         WHERE connamespace = %(schema)s::regnamespace AND contype <> 'n'""",

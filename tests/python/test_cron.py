@@ -86,6 +86,17 @@ def test_teardown_removes_our_jobs_and_keeps_others(cron_db: Connection) -> None
     assert [name for name, _, _ in jobs(cron_db)] == sorted([*NAMES, "theirs"])
 
 
+def test_jobs_that_drop_extension_cascade_left_are_taken_up_again(cron_db: Connection) -> None:
+    cron_db.execute("SELECT cron.alter_job(jobid, active := false) FROM cron.job WHERE jobname = 'evolve-arcs'")
+    cron_db.execute("SELECT cron.schedule('theirs', '1 2 * * *', 'SELECT 1')")
+    before = cron_db.execute("SELECT * FROM cron.job ORDER BY jobid").fetchall()
+    cron_db.execute("DROP EXTENSION gravity_memory CASCADE")
+    assert cron_db.execute("SELECT * FROM cron.job ORDER BY jobid").fetchall() == before
+    cron_db.execute("CREATE EXTENSION gravity_memory")
+    assert cron_db.execute("SELECT * FROM cron.job ORDER BY jobid").fetchall() == before
+    assert len(before) == len(JOBS) + 1
+
+
 def test_another_job_that_is_called_cleanup_cache_stays_as_it_is(cron_db: Connection) -> None:
     theirs = ("cleanup-cache", "5 5 * * *", "DELETE FROM their_cache")
     cron_db.execute("SELECT * FROM gravity_memory_teardown()")

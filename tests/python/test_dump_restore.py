@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from psycopg import sql
 
 from devtools.fixtures import Connection, MakeDatabase, MakeRole
 from devtools.servers import Server
-from tests.python.database_contents import Contents, read_contents
-from tests.python.populated import DERIVED_TABLES, FEED_TABLES, TABLES, populate
+from tests.python.database_contents import read_contents
+from tests.python.derived_rows import assert_derived_rows_are_right
+from tests.python.moved_database import (
+    CHANNELS,
+    DIMENSIONS,
+    answers,
+    assert_answers_are,
+    assert_complete,
+    assert_next_insert_works,
+    assert_same,
+    make_populated,
+)
+from tests.python.populated import DERIVED_TABLES, FEED_TABLES, populate
 
-CHANNELS = ("memory_created", "memory_updated", "arc_created")
-DIMENSIONS = 64
-"""From as many on, similarity is looked for by signature first."""
+Dump = list[tuple[str, bytes]]
+"""The parts of a dump, in order: the folder that one is in, or else what pg_dump wrote."""
 
 
 @dataclass(frozen=True)
@@ -23,139 +35,69 @@ class Way:
 
     Attributes:
         name: for the test's name.
-        dump: options of pg_dump.
-        load: the program that restores, with its options; the dump is its standard input.
+        parts: options of pg_dump, for each part that is dumped by itself; all are dumped before any is restored.
+        load: the program that restores a part, with its options.
+        in_folder: the dump is a folder; else it goes from standard output to standard input.
     """
 
     name: str
-    dump: tuple[str, ...]
+    parts: tuple[tuple[str, ...], ...]
     load: tuple[str, ...]
+    in_folder: bool = False
 
-    def dumped(self, server: Server, database: str, user: str | None = None, *options: str) -> bytes:
+    def dumped(self, server: Server, database: str, user: str | None = None, *options: str) -> Dump:
         """Dump a database."""
-        return server.client("pg_dump", *self.dump, *options, database, user=user).stdout
+        dump = []
+        for part in self.parts:
+            folder = ""
+            if self.in_folder:
+                folder = server.installation.inside(Path(server.installation.run) / f"dump_{uuid.uuid4()}")
+            into = [f"--file={folder}"] if folder else []
+            done = server.client("pg_dump", *part, *options, *into, database, user=user)
+            dump.append((folder, done.stdout))
+        return dump
 
-    def restore(self, server: Server, database: str, dump: bytes, user: str | None = None) -> None:
+    def restore(self, server: Server, database: str, dump: Dump, user: str | None = None) -> None:
         """Restore a dump into a database, failing at the first error."""
         program, *options = self.load
-        server.client(program, *options, f"--dbname={database}", database=database, user=user, input=dump)
+        for folder, text in dump:
+            source = [folder] if folder else []
+            server.client(program, *options, f"--dbname={database}", *source, database=database, user=user, input=text)
 
 
 _PSQL = ("psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-")
-PLAIN = Way("plain", (), _PSQL)
-CUSTOM = Way("custom", ("--format=custom",), ("pg_restore", "--exit-on-error"))
-WAYS = [
-    PLAIN,
-    CUSTOM,
-    Way("one transaction", ("--format=custom",), ("pg_restore", "--exit-on-error", "--single-transaction")),
-    Way("inserts", ("--inserts",), _PSQL),
-]
-
-
-def make_populated(server: Server, database: str, user: str, schema: str, reader: str) -> None:
-    """Install the extension as `user`, in `schema`, and fill it. `reader` is granted a little of it."""
-    with server.connect(database, user=user) as connection:
-        if schema != "public":
-            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
-        connection.execute(f"SET gravity_memory.embedding_dimensions = {DIMENSIONS}".encode())
-        connection.execute(sql.SQL("CREATE EXTENSION gravity_memory SCHEMA {}").format(sql.Identifier(schema)))
-        populate(connection, schema, DIMENSIONS)
-        # What was written without triggers has no derived rows. One user is noted, for the dump to carry the note.
-        connection.execute(
-            sql.SQL("SELECT {}._gravity_memory_note_recall_gaps('{{planted}}')").format(sql.Identifier(schema))
-        )
-        for statement in (
-            "GRANT SELECT, INSERT ON {}.gravity_map TO {}",
-            "GRANT SELECT (id, arc_name) ON {}.memory_arcs TO {}",
-            "GRANT EXECUTE ON FUNCTION {}.gravity_memory_evolve_arcs(timestamptz) TO {}",
-        ):
-            connection.execute(sql.SQL(statement).format(sql.Identifier(schema), sql.Identifier(reader)))
-        # What an owner may change about tables that are theirs.
-        for statement in (
-            "ALTER TABLE {}.gravity_map ADD COLUMN of_the_application text DEFAULT 'theirs'",
-            "COMMENT ON COLUMN {}.gravity_map.of_the_application IS 'theirs'",
-            "DROP INDEX {}.idx_gravity_map_temporal",
-            "ALTER TABLE {}.memory_arcs DISABLE TRIGGER trigger_notify_arc_created",
-        ):
-            connection.execute(sql.SQL(statement).format(sql.Identifier(schema)))
-
-
-def assert_same(restored: Contents, original: Contents) -> None:
-    """Compare piece by piece, so that a failure names the table or the kind of object."""
-    assert set(restored.rows) == set(original.rows)
-    for table, rows in original.rows.items():
-        assert restored.rows[table] == rows, table
-    for kind, objects in original.catalogue.items():
-        assert restored.catalogue[kind] == objects, kind
-
-
-def assert_complete(original: Contents) -> None:
-    """The database that was dumped is worth comparing with."""
-    assert set(original.rows) == {*TABLES, *DERIVED_TABLES, *FEED_TABLES}
-    assert all(original.rows.values())
-    assert original.catalogue["tables in an extension"] == []
-    assert len(original.catalogue["functions"]) > 20
-    assert len(original.catalogue["triggers"]) >= 3
-    assert any("planted" in str(row) for row in original.rows["gravity_map"])
-    assert len(original.rows["memory_postings"]) > len(original.rows["memory_digests"]) > 10
-
-
-def assert_next_insert_works(server: Server, database: str, schema: str) -> None:
-    """A new memory is tagged and announced, and the second of its kind makes an arc (the dump's setting says two)."""
-    with server.connect(database) as connection, server.connect(database) as listener:
-        connection.execute(sql.SQL("SET search_path = {}").format(sql.Identifier(schema)))
-        connection.execute("ALTER TABLE memory_arcs ENABLE TRIGGER trigger_notify_arc_created")
-        for channel in CHANNELS:
-            listener.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
-        complaints: list[str | None] = []
-        connection.add_notice_handler(lambda diagnostic: complaints.append(diagnostic.message_primary))
-        rows = [
-            connection.execute(
-                "INSERT INTO gravity_map (user_id, content, gravity_score, emotion_type)"
-                " VALUES ('next', 'tomorrow', 0.9, 'awe') RETURNING meta_tags, temporal_type"
-            ).fetchone()
-            for _ in range(2)
-        ]
-        assert rows == [(["high_gravity"], "future")] * 2
-        assert connection.execute("SELECT memory_count FROM memory_arcs WHERE user_id = 'next'").fetchall() == [(2,)]
-        assert complaints == []
-        heard = sorted(n.channel for n in listener.notifies(timeout=60, stop_after=3))
-        assert heard == ["arc_created", "memory_created", "memory_created"]
-        assert len(connection.execute("SELECT FROM recall_memories('next', 'tomorrow')").fetchall()) == 2
-
-
-def answers(server: Server, database: str, schema: str, user: str) -> dict[str, dict[object, float]]:
-    """What recall answers a database user about both users of the populated database: scores by memory."""
-    vector = str([1 / (place + 3) for place in range(DIMENSIONS)])
-    found = {}
-    with server.connect(database, user=user) as connection:
-        name = sql.Identifier(schema)
-        for memory_user, words in (("user", "the trailing controls of the quotes"), ("planted", "remember yesterday")):
-            for question, query in (
-                ("by meaning", "SELECT id, similarity FROM {}.match_memories(%(vector)s, -1, 50, %(user)s)"),
-                ("by words", "SELECT id, score FROM {}.recall_memories(%(user)s, %(words)s, p_limit => 50)"),
-                ("by both", "SELECT id, score FROM {}.recall_memories(%(user)s, %(words)s, %(vector)s, p_limit => 50)"),
-            ):
-                rows = connection.execute(
-                    sql.SQL(query).format(name), {"vector": vector, "user": memory_user, "words": words}
-                ).fetchall()
-                found[f"{memory_user} {question}"] = dict(rows)
-    return found
-
-
-def assert_answers_are(found: dict[str, dict[object, float]], wanted: dict[str, dict[object, float]]) -> None:
-    """The same memories, with the same scores but for the order in which numbers were added up."""
-    assert [question for question, rows in wanted.items() if not rows] == ["planted by meaning"], "they have no vectors"
-    for question, rows in wanted.items():
-        assert found[question] == pytest.approx(rows), question
+_RESTORE = ("pg_restore", "--exit-on-error")
+PLAIN = Way("plain", ((),), _PSQL)
+CUSTOM = Way("custom", (("--format=custom",),), _RESTORE)
+ONE_TRANSACTION = Way("one transaction", (("--format=custom",),), (*_RESTORE, "--single-transaction"))
+INSERTS = Way("inserts", (("--inserts",),), _PSQL)
+CLEAN = Way("in place of", (("--format=custom",),), (*_RESTORE, "--clean", "--if-exists"))
+FOLDER = Way("folder, two jobs", (("--format=directory", "--jobs=2"),), (*_RESTORE, "--jobs=2"), in_folder=True)
+SECTIONS = Way("section by section", (("--section=pre-data",), ("--section=data",), ("--section=post-data",)), _PSQL)
+# Where --disable-triggers would end with switching on the triggers that their owner had switched off.
+_AS_REPLICA = (*_PSQL[:-1], "--command=SET session_replication_role = replica", _PSQL[-1])
+SCHEMA_THEN_ROWS = Way("schema, then rows", (("--schema-only",), ("--data-only",)), _AS_REPLICA)
+ONE_SCHEMA = Way("one schema", (('--schema="My Memory"', "--extension=gravity_memory"),), _PSQL)
+ROWS = Way("rows of one schema", (("--data-only", "--disable-triggers", '--schema="My Memory"'),), _PSQL)
+ALL_ROWS = Way("rows", (("--data-only", "--disable-triggers"),), _PSQL)
+ROWS_OF_AN_OWNER = Way("rows", (("--data-only",),), _PSQL)
 
 
 @pytest.mark.parametrize(
     ("way", "restorer", "schema"),
     [
-        *[(way, restorer, "public") for way in WAYS for restorer in ("superuser", "owner")],
+        (PLAIN, "superuser", "public"),
+        (PLAIN, "owner", "public"),
         (PLAIN, "owner", "My Memory"),
         (CUSTOM, "superuser", "My Memory"),
+        (CUSTOM, "owner", "public"),
+        (ONE_TRANSACTION, "superuser", "public"),
+        (INSERTS, "owner", "public"),
+        (FOLDER, "superuser", "My Memory"),
+        (FOLDER, "owner", "public"),
+        (SECTIONS, "owner", "My Memory"),
+        (SCHEMA_THEN_ROWS, "superuser", "public"),
+        (ONE_SCHEMA, "owner", "My Memory"),
     ],
     ids=lambda value: value.name if isinstance(value, Way) else value,
 )
@@ -180,6 +122,22 @@ def test_a_restored_database_is_identical(
         assert_same(read_contents(connection, schema), original)
     assert_answers_are(answers(server, target, schema, owner), answers(server, source, schema, owner))
     assert_next_insert_works(server, target, schema)
+
+
+def test_a_dump_replaces_what_became_of_the_database_since(
+    server: Server, make_role: MakeRole, make_database: MakeDatabase
+) -> None:
+    database = make_database(["vector"])
+    make_populated(server, database, server.user, "public", make_role())
+    with server.connect(database) as connection:
+        original = read_contents(connection, "public")
+        dump = CLEAN.dumped(server, database)
+        connection.execute("INSERT INTO gravity_map (user_id) VALUES ('surplus')")
+        connection.execute("DROP TABLE pattern_matrix")
+    CLEAN.restore(server, database, dump)
+    with server.connect(database) as connection:
+        assert_same(read_contents(connection, "public"), original)
+    assert_next_insert_works(server, database, "public")
 
 
 def make_target(make_database: MakeDatabase, restorer: str, owner: str) -> str:
@@ -217,6 +175,57 @@ def test_setup_after_a_restore_changes_nothing_but_what_was_missing(
         assert definers == [(owner,)]
         assert read_contents(connection, "public").rows == rows
     assert_answers_are(answers(server, target, "public", owner), answers(server, source, "public", owner))
+    assert_next_insert_works(server, target, "public")
+
+
+def test_rows_alone_go_into_a_database_where_the_extension_was_created(
+    server: Server, make_role: MakeRole, make_database: MakeDatabase
+) -> None:
+    owner, reader = make_role(), make_role()
+    source, target = make_database(["vector"], owner=owner), make_database(["vector"], owner=owner)
+    make_populated(server, source, owner, "My Memory", reader)
+    create_empty(server, target, owner, "My Memory")
+    ROWS.restore(server, target, ROWS.dumped(server, source))
+    with server.connect(source) as one, server.connect(target) as other:
+        original, restored = read_contents(one, "My Memory"), read_contents(other, "My Memory")
+    assert_complete(original)
+    assert restored.rows == original.rows
+    assert restored.catalogue["sequences"] == original.catalogue["sequences"]
+    assert_answers_are(answers(server, target, "My Memory", owner), answers(server, source, "My Memory", owner))
+    assert_next_insert_works(server, target, "My Memory")
+
+
+def create_empty(server: Server, database: str, owner: str, schema: str) -> None:
+    """Create the extension as its owner does, with tables into which rows of a populated database fit."""
+    with server.connect(database, user=owner) as connection:
+        name = sql.Identifier(schema)
+        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
+        connection.execute(f"SET gravity_memory.embedding_dimensions = {DIMENSIONS}".encode())
+        connection.execute(sql.SQL("CREATE EXTENSION gravity_memory SCHEMA {}").format(name))
+        connection.execute(sql.SQL("ALTER TABLE {}.gravity_map ADD COLUMN of_the_application text").format(name))
+
+
+def test_an_owner_who_may_not_disable_triggers_tears_down_loads_the_rows_and_sets_up(
+    server: Server, make_role: MakeRole, make_database: MakeDatabase
+) -> None:
+    owner, reader = make_role(), make_role()
+    source, target = make_database(["vector"], owner=owner), make_database(["vector"], owner=owner)
+    make_populated(server, source, owner, "public", reader)
+    create_empty(server, target, owner, "public")
+    with server.connect(target, user=owner) as connection:
+        connection.execute("SELECT * FROM gravity_memory_teardown()")
+        dump = ROWS_OF_AN_OWNER.dumped(server, source, owner)
+        ROWS_OF_AN_OWNER.restore(server, target, dump, owner)
+        connection.execute("SELECT * FROM gravity_memory_setup()")
+    with server.connect(source) as one, server.connect(target) as other:
+        original, restored = read_contents(one, "public").rows, read_contents(other, "public").rows
+        assert_derived_rows_are_right(other)
+        added = set(restored["memory_events"]) - set(original["memory_events"])
+    for table in set(original) - {*DERIVED_TABLES, *FEED_TABLES}:
+        assert restored[table] == original[table], table
+    # Whoever reads the feed is told that it missed something.
+    assert len(restored["memory_events"]) == len(original["memory_events"]) + len(added)
+    assert ["feed_broken" in str(row) for row in added] == [True]
     assert_next_insert_works(server, target, "public")
 
 
@@ -284,6 +293,30 @@ def test_the_database_of_pg_cron_keeps_all_jobs(server: Server, cron_db: Connect
         assert_same(read_contents(connection, "public"), original)
         connection.execute("SELECT * FROM gravity_memory_setup()")
         assert cron_jobs(connection) == jobs
+    assert_next_insert_works(server, name, "public")
+
+
+def test_rows_alone_bring_the_jobs_of_pg_cron_along_where_teardown_removed_those_that_were_there(
+    server: Server, cron_db: Connection
+) -> None:
+    name = cron_db.info.dbname
+    populate_cron(cron_db)
+    original, jobs = read_contents(cron_db, "public").rows, cron_jobs(cron_db)
+    cron_db.close()
+    dump = ALL_ROWS.dumped(server, name)
+    server.drop_database(name)
+    server.create_database(name, extensions=["pg_cron", "vector"])
+    with server.connect(name) as connection:
+        connection.execute(f"SET gravity_memory.embedding_dimensions = {DIMENSIONS}".encode())
+        connection.execute("CREATE EXTENSION gravity_memory")
+        connection.execute("SELECT * FROM gravity_memory_teardown()")
+        ALL_ROWS.restore(server, name, dump)
+        done = connection.execute("SELECT DISTINCT action FROM gravity_memory_setup()").fetchall()
+        assert sorted(done) == [("create trigger",), ("derive rows",)]
+        assert cron_jobs(connection) == jobs
+        restored = read_contents(connection, "public").rows
+    for table in set(original) - {*DERIVED_TABLES, *FEED_TABLES}:
+        assert restored[table] == original[table], table
     assert_next_insert_works(server, name, "public")
 
 

@@ -84,16 +84,29 @@ def test_the_tour_of_the_readme_tags_as_it_says(server: Server, make_database: M
     ]
 
 
-def test_the_guides_removal_keeps_every_memory(server: Server, make_database: MakeDatabase) -> None:
+def test_the_guides_removal_keeps_every_memory_and_creating_it_again_takes_them_up(
+    server: Server, make_database: MakeDatabase
+) -> None:
     database = make_database()
+    statements = examples("docs/backup.md")
+    (dropped,) = (place for place, one in enumerate(statements) if one.sql.startswith("DROP EXTENSION"))
+    memories = "SELECT user_id, content FROM gravity_map"
+    installed = "SELECT count(*) FROM pg_extension WHERE extname = 'gravity_memory'"
     with server.connect(database) as connection:
         connection.execute("INSERT INTO gravity_map (user_id, content) VALUES ('reader', 'kept')")
-    printed(server, database, examples("docs/guide.md"))
-    with server.connect(database) as connection:
-        assert connection.execute("SELECT content FROM gravity_map").fetchall() == [("kept",)]
-        assert connection.execute("SELECT count(*) FROM pg_extension WHERE extname = 'gravity_memory'").fetchone() == (
-            0,
-        )
+        printed(server, database, [*examples("docs/guide.md"), *statements[: dropped + 1]])
+        assert connection.execute(memories).fetchall() == [("reader", "kept")]
+        assert connection.execute(installed).fetchone() == (0,)
+        printed(server, database, statements[dropped + 1 :])
+        assert connection.execute(memories).fetchall() == [("reader", "kept")]
+        assert connection.execute("SELECT content FROM recall_memories('reader', 'kept')").fetchall() == [("kept",)]
+
+
+def test_the_guide_drops_every_table(db: Connection) -> None:
+    text = (REPO / "docs/backup.md").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"^DROP TABLE (.*?);", text, re.MULTILINE | re.DOTALL)
+    made = db.execute("SELECT table_name FROM _gravity_memory_table_catalogue()").fetchall()
+    assert sorted(re.split(r",\s*", listed)) == sorted(row[0] for row in made)
 
 
 def test_the_guide_lists_every_setting_with_its_default(db: Connection) -> None:

@@ -399,6 +399,24 @@ def test_a_memory_that_is_being_written_while_derived_tables_come_is_found(
         assert_recall_is_complete(observer)
 
 
+def test_an_upgrade_that_gets_no_lock_in_time_changes_nothing_and_can_be_repeated(
+    server: Server, first: Connection
+) -> None:
+    remember(first, 50)
+    definitions, contents = catalogue(first, "public"), rows(first, "public", TABLES)
+    first.execute("SET lock_timeout = '50ms'")
+    with server.connect(first.info.dbname, autocommit=False) as writer:
+        writer.execute("UPDATE gravity_map SET topic = 'a long transaction' WHERE user_id = 'user 1'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            upgrade(first)
+        writer.rollback()
+    assert catalogue(first, "public") == definitions
+    assert rows(first, "public", TABLES) == contents
+    upgrade(first)
+    assert version_of(first) == CURRENT
+    assert_recall_is_complete(first)
+
+
 def await_lock(observer: Connection, pid: int) -> None:
     """Wait until a session waits for a lock on a table."""
     deadline = time.monotonic() + 180
