@@ -1862,8 +1862,8 @@ BEGIN
        AND NOT EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = '@extschema@.memory_events'::regclass AND p.polcmd IN ('r', '*')) THEN
         RAISE EXCEPTION 'row security hides every event from %', current_user
             USING ERRCODE = 'insufficient_privilege',
-                  HINT = 'Run SELECT * FROM gravity_memory_enable_rls() as the owner of the tables, or make a policy on memory_events that shows a role its user''s events, and those of the user '''', which say '
-                         'that the feed has a break: CREATE POLICY ... FOR SELECT USING (user_id IN (..., '''')).';
+                  HINT = 'Run SELECT * FROM gravity_memory_enable_rls() as the owner of the tables, or make a policy on memory_events that shows '
+                         'a role its user''s events, and those of the user '''', which say that the feed has a break: CREATE POLICY ... FOR SELECT USING (user_id IN (..., '''')).';
     END IF;
 END
 $_gravity_memory_check_feed$;
