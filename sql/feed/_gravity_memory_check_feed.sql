@@ -1,8 +1,8 @@
 -- _gravity_memory_check_feed(): whether the caller can read the feed; an error where it would be empty for ever.
 --
 -- Errors: 55000 while nothing is recorded, the table is missing, or memories or arcs come by a subscription: no trigger runs for what logical
--- replication writes, and events that it brings carry the numbers of the publisher's transactions. 42501 where row security hides
--- every event from the caller.
+-- replication writes, and events that it brings carry the numbers of the publisher's transactions. 42501 for a caller who may not
+-- read it, or from whom row security hides every event.
 CREATE FUNCTION @extschema@._gravity_memory_check_feed()
 RETURNS void
 LANGUAGE plpgsql
@@ -25,6 +25,11 @@ BEGIN
         RAISE EXCEPTION 'memories or arcs come here by a subscription, and their changes are not recorded here'
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   HINT = 'Read the feed of the publisher. After DROP SUBSCRIPTION run TRUNCATE memory_events, which has readers start anew.';
+    END IF;
+    IF NOT has_table_privilege('@extschema@.memory_events', 'SELECT') THEN
+        RAISE EXCEPTION 'permission denied for table memory_events'
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'Ask the owner of the tables for GRANT SELECT ON memory_events; row security shows each role its user''s events only.';
     END IF;
     IF row_security_active('@extschema@.memory_events')
        AND NOT EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = '@extschema@.memory_events'::regclass AND p.polcmd IN ('r', '*')) THEN
