@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -142,6 +143,26 @@ def memory_run_folder() -> Iterator[Path]:
     """
     with run_folder(None if os.environ.get("TMPDIR") or not _has_room_in_memory() else _MEMORY_FOLDER) as folder:
         yield folder
+
+
+PRIVATE_MOUNTS = "GRAVITY_MEMORY_PRIVATE_MOUNTS"
+"""Environment variable of a process whose mounts nobody else sees, and which end with it."""
+
+
+@contextlib.contextmanager
+def in_memory(folder: Path) -> Iterator[None]:
+    """Keep in memory what is written into a folder that has to lie where it does, as `memory_run_folder` does elsewhere.
+
+    Only where nothing is left mounted should we be killed; otherwise, and where there is too little, it stays on the disk.
+    """
+    if PRIVATE_MOUNTS not in os.environ or os.environ.get("TMPDIR") or not _has_room_in_memory():
+        yield
+        return
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "gravity_memory", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=False)
 
 
 def _has_room_in_memory() -> bool:

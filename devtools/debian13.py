@@ -12,7 +12,7 @@ from pathlib import Path
 
 from devtools.account import server_account
 from devtools.apt import debian_mirror, install_packages, no_services
-from devtools.cache import make_once, run_folder
+from devtools.cache import in_memory, make_once, run_folder
 from devtools.installation import Installation
 from devtools.process import run
 
@@ -64,7 +64,7 @@ def _build(folder: Path) -> None:
 @contextmanager
 def folder_for_run() -> Iterator[Path]:
     """A run folder inside the root folder, where programs chrooted into it can reach it."""
-    with run_folder(root_folder() / "tmp") as folder:
+    with run_folder(root_folder() / "tmp") as folder, in_memory(folder):
         yield folder
 
 

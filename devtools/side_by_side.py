@@ -7,7 +7,9 @@ ends the parts in order, and they their servers.
 
 from __future__ import annotations
 
+import functools
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from devtools import MODULES, REPO
-from devtools.cache import run_folder
+from devtools.cache import PRIVATE_MOUNTS, is_root, run_folder
 from devtools.parts import PartResult
 from devtools.process import clean_environment, with_our_life
 from devtools.say import say
@@ -31,6 +33,17 @@ STOP_SECONDS = 150.0
 """What a part gets to stop its servers and remove its folder before it is killed."""
 
 
+_UNSHARE = ("unshare", "--mount", "--propagation", "private", "--")
+
+
+@functools.cache
+def _may_unshare() -> bool:
+    """Whether a part can get mounts of its own, which end with it."""
+    if not is_root() or shutil.which("unshare") is None:
+        return False
+    return subprocess.run([*_UNSHARE, "true"], check=False, capture_output=True).returncode == 0
+
+
 class _Running:
     """A part's process, and what it said since its last whole line."""
 
@@ -40,8 +53,14 @@ class _Running:
         self._report = report
         self._rest = b""
         self.process = subprocess.Popen(
-            with_our_life([*words, name, str(report)]),
-            env=clean_environment({"PYTHONPATH": MODULES, "PYTHONDONTWRITEBYTECODE": "1"}),
+            with_our_life([*_UNSHARE, *words, name, str(report)] if _may_unshare() else [*words, name, str(report)]),
+            env=clean_environment(
+                {
+                    "PYTHONPATH": MODULES,
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                    **({PRIVATE_MOUNTS: "1"} if _may_unshare() else {}),
+                }
+            ),
             cwd=REPO,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
