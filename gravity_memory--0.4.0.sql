@@ -7810,6 +7810,30 @@ BEGIN
                         AND NOT a.attisdropped)
     GROUP BY t.table_name;
 
+    -- Columns of ours that the insert of an automatic arc leaves to their defaults.
+    RETURN QUERY
+    SELECT 'note', 'no_default', 'memory_arcs.' || a.attname, 'It is NOT NULL and has no default.',
+           'Keep it so. Automatic arcs cannot be written then, and a WARNING says so each time.', 'ACCESS EXCLUSIVE, for a moment',
+           format('ALTER TABLE %I.memory_arcs ALTER COLUMN %I %s', p_schema, a.attname,
+                  CASE a.attname WHEN 'id' THEN 'SET DEFAULT gen_random_uuid()' ELSE 'DROP NOT NULL' END)
+    FROM pg_attribute AS a
+    WHERE a.attrelid = ANY (v_present) AND a.attrelid = to_regclass(format('%I.%I', p_schema, 'memory_arcs'))
+      AND a.attname IN ('id', 'peak_gravity', 'growth_vector', 'first_memory_at', 'last_memory_at')
+      AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND NOT a.attisdropped;
+
+    -- The live application's own name.
+    RETURN QUERY
+    SELECT 'note', 'other_name', format('%s.%s', o.table_name, o.actual), format('There is no column %I, and one %I.', o.wanted, o.actual),
+           format('Setup adds an empty %I; renamed before, this one is used, and the application has to call it so.', o.wanted),
+           'ACCESS EXCLUSIVE, for a moment',
+           format('ALTER TABLE %I.%I RENAME COLUMN %I TO %I', p_schema, o.table_name, o.actual, o.wanted)
+    FROM (VALUES ('gravity_map', 'emotion', 'emotion_type')) AS o (table_name, actual, wanted)
+    JOIN pg_attribute AS a
+      ON a.attrelid = to_regclass(format('%I.%I', p_schema, o.table_name)) AND a.attrelid = ANY (v_present)
+     AND a.attname = o.actual AND NOT a.attisdropped AND a.atttypid IN ('text'::regtype, 'varchar'::regtype)
+    WHERE NOT EXISTS (SELECT FROM pg_attribute AS w
+                      WHERE w.attrelid = a.attrelid AND w.attname = o.wanted AND NOT w.attisdropped);
+
     RETURN QUERY
     SELECT 'change', 'missing_table', t.table_name, 'There is none.',
            'create table, with its indexes and triggers' || CASE WHEN v_owner <> current_user THEN format('; it is given to %I', v_owner) ELSE '' END,
@@ -7846,7 +7870,10 @@ BEGIN
                          SELECT FROM pg_roles AS r WHERE r.oid = c.relowner AND (r.rolsuper OR r.rolbypassrls))
                 THEN format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', c.oid::regclass) END
     FROM pg_class AS c
-    WHERE c.oid = ANY (v_present) AND c.relrowsecurity;
+    JOIN @extschema@._gravity_memory_table_catalogue() AS t ON t.table_name = c.relname
+    WHERE c.oid = ANY (v_present) AND c.relrowsecurity
+      -- Those that setup makes so: row security without a policy.
+      AND NOT (t.is_closed AND NOT c.relforcerowsecurity AND NOT EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid));
 
     RETURN QUERY
     SELECT 'note', 'publication', p.pubname::text,
@@ -7871,8 +7898,8 @@ BEGIN
                 THEN 'Keep it. It refuses the deletion of rows that it refers to.' ELSE 'Keep it.' END, 'none', NULL::text
     FROM pg_constraint AS k
     WHERE k.contype = 'f' AND (k.conrelid = ANY (v_present) OR k.confrelid = ANY (v_present)) AND k.conparentid = 0
-      AND NOT EXISTS (SELECT FROM @extschema@._gravity_memory_mismatches_in(p_schema) AS m
-                      WHERE m.ordinal = 150 AND m.object = format('%s.%I', m.table_name, k.conname));
+      -- Those among our own tables are as they should be, or a mismatch.
+      AND NOT (k.conrelid = ANY (v_present) AND k.confrelid = ANY (v_present));
 
     RETURN QUERY
     SELECT 'note', 'no_foreign_key', 'memory_arc_associations', format('No foreign key refers to %I.', r.name),

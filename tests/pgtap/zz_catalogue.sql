@@ -55,7 +55,7 @@ SELECT is_empty($$SELECT f.name FROM public_function AS f WHERE f.prosecdef AND 
                 'which answer only whom _gravity_memory_may_read_derived() lets them');
 SELECT bag_eq(
     'SELECT f.name FROM public_function AS f',
-    ARRAY['_gravity_memory_adoption_mismatches', '_gravity_memory_check_embedding', '_gravity_memory_check_search', '_gravity_memory_checked_recall',
+    ARRAY['_gravity_memory_adoption_mismatches', '_gravity_memory_mismatches_in', '_gravity_memory_is_same_job', '_gravity_memory_check_embedding', '_gravity_memory_check_search', '_gravity_memory_checked_recall',
           '_gravity_memory_checked_setting', '_gravity_memory_column_catalogue', '_gravity_memory_default_settings', '_gravity_memory_derived_findings',
           '_gravity_memory_document_terms', '_gravity_memory_findings', '_gravity_memory_index_findings', '_gravity_memory_job_findings', '_gravity_memory_owner_findings',
           '_gravity_memory_plain_index_definition', '_gravity_memory_sample_percent', '_gravity_memory_server_findings', '_gravity_memory_setting_findings',
@@ -90,7 +90,9 @@ SELECT bag_eq(
           'gravity_memory_train_vector_indexes', 'gravity_memory_unschedule_jobs', 'gravity_memory_vector_index_ddl', 'trigger_arc_building',
           '_gravity_memory_break_feed', '_gravity_memory_break_feed_on_truncate', '_gravity_memory_broadcast', '_gravity_memory_may_write_events',
           '_gravity_memory_publish_arcs', '_gravity_memory_publish_memories', 'gravity_memory_cleanup_events', 'gravity_memory_disable_realtime',
-          'gravity_memory_enable_realtime'],
+          'gravity_memory_enable_realtime', '_gravity_memory_adoption_functions', '_gravity_memory_adoption_indexes', '_gravity_memory_adoption_jobs',
+          '_gravity_memory_adoption_rows', '_gravity_memory_adoption_tables', '_gravity_memory_adoption_triggers', '_gravity_memory_settings_in',
+          'gravity_memory_adoption_report'],
     'only who is granted it may execute what writes or administers');
 SELECT is_empty(
     $$SELECT f.name, h.name FROM public_function AS f JOIN extension_function AS h ON regexp_replace(f.prosrc, '--[^\n]*', '', 'g') ~ ('\m' || h.name || '\(')
