@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ import pytest
 from adoption_support import rows_of, run_script
 from database_contents import read_contents
 from psycopg import sql
+from test_readme import examples, printed
 
+from devtools import REPO
 from devtools.fixtures import Connection, MakeDatabase
 from devtools.legs import CRON_DATABASE
 from devtools.servers import Server
@@ -314,3 +317,37 @@ def test_adopted_names_that_need_quotes_are_reported_and_mended(server: Server, 
         done = [action for (action,) in connection.execute(again).fetchall()]
         assert done.count("replace trigger") == 3
         assert connection.execute(again).fetchall() == []
+
+
+def test_the_guide_adopts_what_was_made_by_hand(server: Server, by_hand: Connection) -> None:
+    rows = rows_of(by_hand, TABLES)
+    printed(server, by_hand.info.dbname, examples("docs/adoption.md"))
+    assert rows_of(by_hand, TABLES) == rows
+    left = by_hand.execute("SELECT FROM pg_proc WHERE proname LIKE '%by_hand'").fetchall()
+    assert left == []
+    by_hand.execute("INSERT INTO gravity_map (user_id, content, gravity_score) VALUES ('reader', 'Tomorrow', 0.9)")
+    found = by_hand.execute("SELECT meta_tags, temporal_type FROM gravity_map WHERE user_id = 'reader'").fetchall()
+    assert found == [(["high_gravity"], "future")]
+
+
+def test_the_guide_explains_every_finding() -> None:
+    section = (REPO / "docs/adoption.md").read_text(encoding="utf-8").split("\n## Look first\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \| (\w+) \|", section, re.MULTILINE)
+    explained = {(severity, name) for names, severity in rows for name in re.findall("`(.*?)`", names)}
+    returned: set[tuple[str, str]] = set()
+    for path in REPO.glob("sql/adoption/*.sql"):
+        source = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))
+        returned |= set(re.findall(r"'(blocks|change|note)', '(\w+)'", source))
+    assert len(returned) > 25
+    # Those whose severity or name is an expression.
+    returned |= {
+        ("change", "missing_index"),
+        ("change", "invalid_index"),
+        ("change", "unsuitable_index"),
+        ("blocks", "foreign_trigger"),
+        ("note", "own_trigger"),
+        ("note", "doubled_trigger"),
+    }
+    assert {name for _, name in explained} == {name for _, name in returned}
+    # An invalid index of somebody else is a note, in the same words.
+    assert returned - explained == {("note", "invalid_index")}

@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 from adoption_support import Traffic, rows_of, run_script, traffic
 from full_scale import IS_FULL, bounded
+from test_readme import examples, printed
 
 from devtools.fixtures import Connection, MakeDatabase
 from devtools.servers import Server
@@ -166,20 +167,15 @@ def test_no_row_of_the_live_application_is_touched(application: Connection) -> N
     assert policies == [("own_memories",)]
 
 
-@pytest.mark.skipif(IS_FULL, reason="says nothing that the million rows do not")
-def test_entities_that_were_json_are_copied_in_batches_as_the_guide_says(application: Connection) -> None:
-    application.execute("ALTER TABLE gravity_map RENAME COLUMN entities TO entities_before")
-    application.execute("ALTER TABLE gravity_map ADD COLUMN entities text[]")
-    copy = (
-        "UPDATE gravity_map AS g SET entities = ARRAY(SELECT jsonb_array_elements_text(g.entities_before))"
-        " WHERE g.id IN (SELECT o.id FROM gravity_map AS o WHERE o.entities IS NULL"
-        " AND jsonb_typeof(o.entities_before) = 'array' LIMIT 10000)"
-    )
-    while application.execute(copy.encode()).rowcount > 0:
-        pass
-    application.execute("ALTER TABLE memory_arcs RENAME COLUMN arc_id TO id")
-    application.execute("CREATE EXTENSION gravity_memory")
+@pytest.mark.skipif(IS_FULL, reason="says nothing more of a million rows")
+def test_the_guide_adopts_the_live_applications_tables_and_their_entities(
+    server: Server, application: Connection
+) -> None:
+    printed(server, application.info.dbname, examples("docs/adoption.md", "sql live"))
+    blocks = [key for key, (severity, _) in look(application).items() if severity == "blocks"]
+    assert blocks == []
     counted = application.execute(
-        "SELECT count(*) FILTER (WHERE entities @> '{Blu,Matt,Atlas,Ivy}'), count(entities) FROM gravity_map"
+        "SELECT count(*) FILTER (WHERE entities @> '{Blu,Matt,Atlas,Ivy}'), count(entities), count(emotion_type)"
+        " FROM gravity_map"
     ).fetchone()
-    assert counted == (ROWS // 4, ROWS // 4 * 3)
+    assert counted == (ROWS // 4, ROWS // 4 * 3, ROWS)
