@@ -6,13 +6,13 @@
 -- and setup is called when its time has come.
 DO $install$
 DECLARE
-    v_setup CONSTANT text := pg_catalog.lower(pg_catalog.btrim(
-        COALESCE(NULLIF(pg_catalog.current_setting('gravity_memory.setup', true), ''), 'on')));
+    -- Empty where a session or transaction set it and took it back.
+    v_setup CONSTANT text := pg_catalog.lower(pg_catalog.btrim(COALESCE(pg_catalog.current_setting('gravity_memory.setup', true), '')));
 BEGIN
     IF pg_catalog.current_setting('row_security') OPERATOR(pg_catalog.<>) 'on' THEN
         RETURN;
     END IF;
-    IF v_setup OPERATOR(pg_catalog.<>) ALL ('{on,off}'::pg_catalog.text[]) THEN
+    IF v_setup OPERATOR(pg_catalog.<>) ALL ('{on,off,""}'::pg_catalog.text[]) THEN
         RAISE EXCEPTION 'gravity_memory.setup must be on or off, not %', pg_catalog.quote_literal(v_setup)
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'RESET gravity_memory.setup; or SET gravity_memory.setup = off for the functions alone, without tables and triggers.';

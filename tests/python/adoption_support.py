@@ -23,7 +23,7 @@ def run_script(connection: Connection, name: str) -> None:
 
 
 def rows_of(connection: Connection, tables: dict[str, str]) -> list[tuple[object, ...]]:
-    """Place, version and the columns named of every row of the tables: the same as before only when nobody touched a row."""
+    """Place, version and named columns of every row of the tables: they change when somebody touches a row."""
     found: list[tuple[object, ...]] = []
     for table, columns in tables.items():
         query = (

@@ -1,4 +1,4 @@
-"""A database where the specification's SQL was applied by hand is adopted in one transaction: nothing is lost, doubled or half there."""
+"""Where the specification's SQL was applied by hand, one transaction adopts it: nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from adoption_support import rows_of, run_script
-from database_contents import read_contents
 from psycopg import sql
-from test_readme import examples, printed
 
 from devtools import REPO
 from devtools.fixtures import Connection, MakeDatabase
 from devtools.legs import CRON_DATABASE
 from devtools.servers import Server
+from tests.python.adoption_support import rows_of, run_script
+from tests.python.database_contents import read_contents
+from tests.python.test_readme import examples, printed
 
 TABLES = {
-    "gravity_map": "id, user_id, content, gravity_score, emotion_type, meta_tags, identity_anchor, temporal_type, created_at",
+    "gravity_map": "id, user_id, content, gravity_score, emotion_type, meta_tags, identity_anchor, temporal_type",
     "memory_arcs": "id, user_id, arc_name, gravity_center, evolution_stage, created_at",
     "memory_arc_associations": "memory_id, arc_id, fusion_strength",
     "consciousness_cache": "id, response, created_at",
@@ -93,17 +93,15 @@ def build_indexes(connection: Connection) -> None:
     connection.execute("CALL gravity_memory_rebuild_recall()")
 
 
-def announced(connection: Connection, statement: str) -> list[str]:
+def announced(server: Server, connection: Connection, statement: str) -> list[str]:
     """The channels on which a statement is announced to a listener."""
-    with psycopg.connect(
-        **connection.info.get_parameters(), password=connection.info.password, autocommit=True
-    ) as listener:
+    with server.connect(connection.info.dbname) as listener:
         listener.execute("LISTEN memory_created")
         listener.execute("LISTEN arc_created")
         connection.execute(statement.encode())
         connection.execute("SELECT pg_notify('memory_created', 'the last')")
-        found = []
-        for notification in listener.notifies(timeout=30):
+        found: list[str] = []
+        for notification in listener.notifies(timeout=60):
             if notification.payload == "the last":
                 return found
             found.append(notification.channel)
@@ -111,7 +109,9 @@ def announced(connection: Connection, statement: str) -> list[str]:
 
 
 @pytest.mark.parametrize("way", ["renamed", "dropped"])
-def test_a_database_made_by_hand_is_adopted_with_nothing_lost_and_nothing_doubled(by_hand: Connection, way: str) -> None:
+def test_a_database_made_by_hand_is_adopted_with_nothing_lost_and_nothing_doubled(
+    server: Server, by_hand: Connection, way: str
+) -> None:
     rows = rows_of(by_hand, TABLES)
     indexes = by_hand.execute("SELECT indexrelid, pg_relation_filenode(indexrelid) FROM pg_index").fetchall()
     arcs = by_hand.execute("SELECT id, arc_name FROM memory_arcs ORDER BY id").fetchall()
@@ -137,7 +137,9 @@ def test_a_database_made_by_hand_is_adopted_with_nothing_lost_and_nothing_double
     assert doubled == []
     # One set of triggers, ours.
     by_hand.execute("SET search_path = pg_catalog")
-    triggers = by_hand.execute("SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal").fetchall()
+    triggers = by_hand.execute(
+        "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal"
+    ).fetchall()
     wanted = by_hand.execute(
         "SELECT trigger_name, definition FROM public._gravity_memory_trigger_catalogue()"
     ).fetchall()
@@ -145,9 +147,10 @@ def test_a_database_made_by_hand_is_adopted_with_nothing_lost_and_nothing_double
     assert sorted(triggers) == sorted(wanted)
     # A memory is announced and tagged once, and joins the arc that was made by hand.
     insert = (
-        "INSERT INTO gravity_map (user_id, content, gravity_score, emotion_type) VALUES ('user-1', 'Tomorrow', 0.9, 'awe')"
+        "INSERT INTO gravity_map (user_id, content, gravity_score, emotion_type)"
+        " VALUES ('user-1', 'Tomorrow', 0.9, 'awe')"
     )
-    assert announced(by_hand, insert) == ["memory_created"]
+    assert announced(server, by_hand, insert) == ["memory_created"]
     tagged = by_hand.execute("SELECT meta_tags, temporal_type FROM gravity_map WHERE content = 'Tomorrow'").fetchall()
     assert tagged == [(["high_gravity"], "future")]
     joined = by_hand.execute(
@@ -159,7 +162,9 @@ def test_a_database_made_by_hand_is_adopted_with_nothing_lost_and_nothing_double
     # And nothing is left to do.
     assert by_hand.execute("SELECT * FROM gravity_memory_setup(false)").fetchall() == []
     # The specification's indexes on embedding, on too few rows, are for gravity_memory_vector_index_ddl() to drop.
-    findings = by_hand.execute("SELECT DISTINCT finding FROM gravity_memory_check() WHERE severity <> 'notice'").fetchall()
+    findings = by_hand.execute(
+        "SELECT DISTINCT finding FROM gravity_memory_check() WHERE severity <> 'notice'"
+    ).fetchall()
     assert findings == [("unwanted_vector_index",)]
 
 
@@ -184,12 +189,12 @@ def test_who_writes_meanwhile_meets_the_old_triggers_or_the_new_ones_and_never_n
     assert by_hand.execute("SELECT count(*) FROM memory_digests WHERE user_id = 'meanwhile'").fetchone() == (1,)
 
 
-def test_an_adoption_that_is_rolled_back_changes_nothing(by_hand: Connection) -> None:
+def test_an_adoption_that_is_rolled_back_changes_nothing(server: Server, by_hand: Connection) -> None:
     before = read_contents(by_hand, "public")
     begin_adoption(by_hand, "renamed")
     by_hand.execute("ROLLBACK")
     assert read_contents(by_hand, "public") == before
-    assert announced(by_hand, "INSERT INTO gravity_map (user_id) VALUES ('as before')") == ["memory_created"]
+    assert announced(server, by_hand, "INSERT INTO gravity_map (user_id) VALUES ('as before')") == ["memory_created"]
 
 
 def test_behind_a_long_transaction_lock_timeout_gives_up_cleanly_and_lets_others_pass(
@@ -272,7 +277,9 @@ def test_a_cleanup_job_made_by_hand_is_kept_and_not_doubled(server: Server) -> N
         with server.connect(CRON_DATABASE) as connection:
             apply_by_hand(connection)
             connection.execute("SELECT cron.schedule('cleanup-cache', '0 * * * *', 'SELECT cleanup_old_cache()')")
-            connection.execute("SELECT cron.schedule('their arcs', '5 5 * * *', 'SELECT public.gravity_memory_evolve_arcs();')")
+            connection.execute(
+                "SELECT cron.schedule('their arcs', '5 5 * * *', 'SELECT public.gravity_memory_evolve_arcs();')"
+            )
             begin_adoption(connection, "renamed")
             connection.execute("COMMIT")
             told = connection.execute("SELECT object FROM report WHERE finding = 'same_job' ORDER BY 1").fetchall()

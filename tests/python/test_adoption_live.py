@@ -1,4 +1,4 @@
-"""The live application's tables, as Supabase has them, are adopted while the application writes and reads: nobody waits long."""
+"""The live application's tables are adopted while it writes and reads: nobody waits long."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from adoption_support import Traffic, rows_of, run_script, traffic
-from full_scale import IS_FULL, bounded
-from test_readme import examples, printed
 
 from devtools.fixtures import Connection, MakeDatabase
 from devtools.servers import Server
+from tests.python.adoption_support import Traffic, rows_of, run_script, traffic
+from tests.python.full_scale import IS_FULL, bounded
+from tests.python.test_readme import examples, printed
 
 ROWS = bounded(5_000, 1_000_000)
 LONGEST_WAIT = bounded(20.0, 1.0)
-"""Seconds that an application's statement may wait for a lock: the real bound is for a machine that does nothing else."""
+"""Seconds that a statement may wait for a lock: the real bound is for a machine that does nothing else."""
 
 ROLES = ("anon", "authenticated", "service_role")
 TABLES = {
-    "gravity_map": "id, user_id, thread_id, memory_trace_id, content, gravity_score, embedding, metadata, role, token_count, created_at",
+    "gravity_map": "id, user_id, thread_id, content, gravity_score, embedding, metadata, role, token_count, created_at",
     "memory_feedback": "id, memory_id, note",
 }
 
 _ROWS = """
 INSERT INTO auth.users (id, email) SELECT md5('user ' || i)::uuid, i || '@example.org' FROM generate_series(1, 20) AS i;
 ALTER TABLE gravity_map DISABLE TRIGGER USER;
-INSERT INTO gravity_map (user_id, thread_id, content, gravity_score, emotion, entities, embedding, role, token_count, created_at)
+INSERT INTO gravity_map (user_id, thread_id, content, gravity_score, emotion, entities, embedding, role, token_count,
+                         created_at)
 SELECT 'user-' || i % 1000, md5((i % 5000)::text)::uuid,
        'I remember the ' || (ARRAY['harbour', 'garden', 'winter', 'letter', 'train'])[1 + i % 5] || ' of ' || i,
        (i % 100) / 100.0, (ARRAY['joy', 'awe', 'hope'])[1 + i % 3],
@@ -34,7 +35,7 @@ SELECT 'user-' || i % 1000, md5((i % 5000)::text)::uuid,
        array_fill((i % 1000)::real, '{8}')::vector, 'user', 9, now() - interval '1 minute' * i
 FROM generate_series(1, {rows}) AS i;
 ALTER TABLE gravity_map ENABLE TRIGGER USER;
-INSERT INTO memory_arcs (user_id, arc_name) SELECT 'user-' || i, 'an arc of the application' FROM generate_series(1, 50) AS i;
+INSERT INTO memory_arcs (user_id, arc_name) SELECT 'user-' || i, 'an arc of theirs' FROM generate_series(1, 50) AS i;
 INSERT INTO memory_feedback (memory_id, note) SELECT g.id, 'good' FROM gravity_map AS g LIMIT 10;
 ANALYZE gravity_map;
 """
@@ -42,7 +43,7 @@ ANALYZE gravity_map;
 
 @pytest.fixture
 def supabase_roles(server: Server) -> Iterator[None]:
-    """The roles that Supabase has, which belong to the whole cluster; those made here are dropped, after the databases."""
+    """The roles that Supabase has, which belong to the cluster; those made here are dropped, after the databases."""
     with server.connect() as connection:
         there = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles").fetchall()}
         made = [name for name in ROLES if name not in there]
@@ -65,7 +66,9 @@ def application(supabase_roles: None, server: Server, make_database: MakeDatabas
 
 def look(connection: Connection) -> dict[tuple[str, str], tuple[str, str | None]]:
     """The report by finding and object: severity and remedy."""
-    found = connection.execute("SELECT finding, object, severity, remedy FROM gravity_memory_adoption_report()").fetchall()
+    found = connection.execute(
+        "SELECT finding, object, severity, remedy FROM gravity_memory_adoption_report()"
+    ).fetchall()
     return {(finding, name): (severity, remedy) for finding, name, severity, remedy in found}
 
 
@@ -81,6 +84,7 @@ class Waits:
         print(f"{phase}: longest INSERT {written * 1000:.0f} ms, longest SELECT {read * 1000:.0f} ms")
 
 
+@pytest.mark.timeout(bounded(600, 7200))
 def test_the_live_applications_tables_are_adopted_while_it_goes_on(server: Server, application: Connection) -> None:
     application.execute("SET gravity_memory.setup = off")
     with traffic(server, application.info.dbname, lock_timeout=LONGEST_WAIT) as sessions:
@@ -145,7 +149,9 @@ def test_the_live_applications_tables_are_adopted_while_it_goes_on(server: Serve
         "SELECT count(*), count(temporal_type) > 0 FROM gravity_map WHERE user_id = 'traffic'"
     ).fetchone()
     assert tagged == (writer.done, True)
-    recalled = application.execute("SELECT content FROM recall_memories('user-7', 'the winter of 7', p_limit => 1)").fetchone()
+    recalled = application.execute(
+        "SELECT content FROM recall_memories('user-7', 'the winter of 7', p_limit => 1)"
+    ).fetchone()
     assert recalled == ("I remember the winter of 7",)
     assert application.execute("SELECT count(*) FROM memory_recall_gaps").fetchone() == (0,)
 

@@ -27,7 +27,7 @@ class Example:
 
 
 def examples(document: str, fence: str = "sql") -> list[Example]:
-    """The statements in the document's ```sql blocks, or those of another fence, in order. What is no whole statement fails."""
+    """The statements in the document's ```sql blocks, or another fence's, in order. What is no statement fails."""
     text = (REPO / document).read_text(encoding="utf-8")
     found = []
     for block in re.findall(_BLOCK.format(fence=fence), text, re.MULTILINE | re.DOTALL):
