@@ -1,7 +1,7 @@
 -- The adoption report: what setup would do, before it does it; and gravity_memory.setup = off, which makes functions only.
 BEGIN;
 \ir support/session.psql
-SELECT plan(50);
+SELECT plan(44);
 
 -- Each case has a schema of its own, so that the tables of this database stay where they are.
 DROP EXTENSION gravity_memory CASCADE;
@@ -344,12 +344,6 @@ SELECT is((pg_temp.error_of('SELECT pg_temp.look()')).message, NULL, 'a view is 
 SELECT bag_eq($$SELECT r.object, r.remedy FROM report AS r WHERE r.severity = 'blocks'$$,
               $$SELECT v, format('ALTER TABLE pgtap_looked_at.%I RENAME TO %I', v, v || '_before') FROM unnest('{gravity_map,memory_arcs,gravity_memory_settings}'::text[]) AS v$$,
               'and can be renamed away');
-
--- Jobs.
-
-SELECT is(pgtap_beside._gravity_memory_is_same_job(v.command, 'SELECT app.cleanup_old_cache()'), v.answer, format('%s is %sthe same job', v.command, CASE WHEN v.answer THEN '' ELSE 'not ' END))
-FROM (VALUES ('SELECT cleanup_old_cache()', true), (E'select\n app.cleanup_old_cache( ) ;', true), ('SELECT * FROM app.cleanup_old_cache();', true),
-             ('SELECT other.cleanup_old_cache()', false), ('SELECT cleanup_old_cache(), 1', false), ('VACUUM', false)) AS v (command, answer);
 
 SELECT * FROM finish();
 ROLLBACK;
