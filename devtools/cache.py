@@ -151,9 +151,9 @@ PRIVATE_MOUNTS = "GRAVITY_MEMORY_PRIVATE_MOUNTS"
 
 @contextlib.contextmanager
 def in_memory(folder: Path) -> Iterator[None]:
-    """Keep in memory what is written into a folder that has to lie where it does, as `memory_run_folder` does elsewhere.
+    """Keep in memory what is written into a folder that has to lie where it does, like `memory_run_folder` elsewhere.
 
-    Only where nothing is left mounted should we be killed; otherwise, and where there is too little, it stays on the disk.
+    Only where nothing is left mounted should we be killed; otherwise, and where there is too little, it stays on disk.
     """
     if PRIVATE_MOUNTS not in os.environ or os.environ.get("TMPDIR") or not _has_room_in_memory():
         yield

@@ -1,7 +1,7 @@
 -- _gravity_memory_job_findings(): jobs of pg_cron that are missing, switched off or failing, for gravity_memory_check().
 --
--- Nothing where pg_cron is not in this database: another scheduler may run the jobs. A job counts by its command, whatever its
--- name. It fails when its latest run did; of train-vector-index-step, whose command changes, the runs are looked at that are not
+-- Nothing where pg_cron is not in this database: another scheduler may run the jobs. A job counts by the function it calls, whatever
+-- its name. It fails when its latest run did; of train-vector-index-step, whose command changes, the runs are looked at that are not
 -- older than a day. pg_cron shows a role its own jobs only: whoever sees none of ours, and may not see all, gets an error, which
 -- gravity_memory_check() reports as not checked. Errors: 42501 for a role that may not read the jobs.
 CREATE FUNCTION @extschema@._gravity_memory_job_findings()
@@ -25,7 +25,8 @@ BEGIN
     END IF;
     FOR v_wanted IN SELECT c.* FROM @extschema@._gravity_memory_job_catalogue() AS c LOOP
         EXECUTE 'SELECT j.jobid, j.jobname, j.schedule, j.active FROM cron.job AS j'
-                ' WHERE j.command = $1 AND j.database = current_database() ORDER BY j.active DESC, j.jobid DESC LIMIT 1'
+                ' WHERE @extschema@._gravity_memory_is_same_job(j.command, $1) AND j.database = current_database()'
+                ' ORDER BY j.active DESC, j.command = $1 DESC, j.jobid DESC LIMIT 1'
             INTO v_job USING v_wanted.command;
         IF v_job.jobid IS NULL THEN
             EXECUTE 'SELECT row_security_active(''cron.job'')' INTO v_is_hidden;

@@ -1,6 +1,7 @@
 -- gravity_memory_schedule_jobs(): schedules the jobs of the catalogue in pg_cron, or says how to run them elsewhere.
 --
 -- Returns the names of the jobs it created or changed: none when all is as it should be, so it can be called at any time.
+-- A job made by hand that calls the same function, under any name and schedule, stays as it is, and none is made beside it.
 -- Where pg_cron is not in this database, or a job of that name runs something else, a NOTICE says what to run where. It never raises an error: a database
 -- without its jobs still works.
 CREATE FUNCTION @extschema@.gravity_memory_schedule_jobs()
@@ -39,16 +40,20 @@ BEGIN
 
     FOR v_job IN SELECT c.* FROM @extschema@._gravity_memory_job_catalogue() AS c LOOP
         BEGIN
-            EXECUTE 'SELECT EXISTS (SELECT FROM cron.job AS j WHERE j.jobname = $1 AND j.schedule = $2 AND j.command = $3'
-                    ' AND j.database = current_database())'
+            EXECUTE 'SELECT EXISTS (SELECT FROM cron.job AS j WHERE j.database = current_database()'
+                    ' AND ((j.jobname = $1 AND j.schedule = $2 AND j.command = $3)'
+                    '      OR ((j.jobname, j.command) IS DISTINCT FROM ($1, $3)'
+                    '          AND @extschema@._gravity_memory_is_same_job(j.command, $3))))'
                 INTO v_is_current USING v_job.job_name, v_job.schedule, v_job.command;
             EXECUTE 'SELECT EXISTS (SELECT FROM cron.job AS j WHERE j.jobname = $1 AND j.command <> $2 AND j.username = current_user)'
                 INTO v_is_taken USING v_job.job_name, v_job.command;
-            IF v_is_taken THEN
+            IF v_is_current THEN
+                CONTINUE;
+            ELSIF v_is_taken THEN
                 RAISE NOTICE 'gravity_memory: the job % is not scheduled, because a job of that name runs something else. %', v_job.job_name,
                     format('Under another name, run: SELECT cron.schedule(%L, %L, %L);',
                            'gravity_memory ' || v_job.job_name, v_job.schedule, v_job.command);
-            ELSIF NOT v_is_current THEN
+            ELSE
                 EXECUTE 'SELECT cron.schedule($1, $2, $3)' USING v_job.job_name, v_job.schedule, v_job.command;
                 RETURN QUERY SELECT v_job.job_name;
             END IF;

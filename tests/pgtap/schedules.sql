@@ -7,9 +7,9 @@ BEGIN;
 SELECT current_setting('cron.database_name', true) IS NOT DISTINCT FROM current_database()
        AND EXISTS (SELECT FROM pg_available_extensions AS a WHERE a.name = 'pg_cron') AS has_pg_cron \gset
 \if :has_pg_cron
-    SELECT plan(15 + 30);
+    SELECT plan(21 + 30);
 \else
-    SELECT plan(15 + 10);
+    SELECT plan(21 + 10);
 \endif
 SELECT quote_ident(n.nspname) AS extension_schema FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'gravity_memory' \gset
 
@@ -21,6 +21,11 @@ SELECT bag_eq('SELECT j.job_name, j.schedule, j.command FROM _gravity_memory_job
                     ('train-vector-indexes', '*/10 * * * *', 'SELECT %1$s.gravity_memory_train_vector_indexes()')$$,
            :'extension_schema'),
     'cleanup-cache runs hourly, as in the specification, cleanup-events and evolve-arcs too, and train-vector-indexes every ten minutes');
+-- A job made by hand may say it in other words.
+SELECT is(_gravity_memory_is_same_job(v.command, 'SELECT app.cleanup_old_cache()'), v.answer,
+          format('%s is %sthe same as the job''s', quote_nullable(regexp_replace(v.command, '\s+', ' ', 'g')), CASE WHEN v.answer THEN '' ELSE 'not ' END))
+FROM (VALUES ('SELECT cleanup_old_cache()', true), (E'select\n app.cleanup_old_cache( ) ;', true), ('SELECT * FROM app.cleanup_old_cache();', true),
+             ('SELECT other.cleanup_old_cache()', false), ('SELECT cleanup_old_cache(), 1', false), ('VACUUM', false)) AS v (command, answer);
 CREATE FUNCTION pg_temp.ran(p_command text) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog
 AS $ran$

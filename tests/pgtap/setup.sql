@@ -2,7 +2,7 @@
 BEGIN;
 \ir support/session.psql
 \ir support/vectors.psql
-SELECT plan(105);
+SELECT plan(107);
 
 -- objects(): the columns, constraints, indexes, triggers and comments of the tables, to compare before and after.
 CREATE FUNCTION pg_temp.objects() RETURNS SETOF text
@@ -32,6 +32,13 @@ CREATE TEMPORARY TABLE healthy AS SELECT o FROM pg_temp.objects() AS o;
 SELECT is_empty('SELECT * FROM gravity_memory_setup()', 'a second call does nothing and returns no rows');
 SELECT is_empty('SELECT * FROM gravity_memory_setup(true)', 'nor does it with p_build_indexes true');
 SELECT is_empty('SELECT * FROM gravity_memory_setup(false)', 'nor with p_build_indexes false');
+
+-- What is as it should be has nothing to adopt.
+
+SELECT is_empty('SELECT * FROM gravity_memory_adoption_report() AS r WHERE r.severity <> ''note'' AND r.finding <> ''missing_job''',
+                'the adoption report has nothing but notes then');
+SELECT bag_eq('SELECT r.object FROM gravity_memory_adoption_report() AS r WHERE r.finding = ''table''',
+              'SELECT t.table_name FROM _gravity_memory_table_catalogue() AS t', 'among them the tables');
 
 -- Triggers.
 

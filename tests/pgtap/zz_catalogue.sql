@@ -55,7 +55,7 @@ SELECT is_empty($$SELECT f.name FROM public_function AS f WHERE f.prosecdef AND 
                 'which answer only whom _gravity_memory_may_read_derived() lets them');
 SELECT bag_eq(
     'SELECT f.name FROM public_function AS f',
-    ARRAY['_gravity_memory_adoption_mismatches', '_gravity_memory_check_embedding', '_gravity_memory_check_search', '_gravity_memory_checked_recall',
+    ARRAY['_gravity_memory_adoption_mismatches', '_gravity_memory_mismatches_in', '_gravity_memory_is_same_job', '_gravity_memory_check_embedding', '_gravity_memory_check_search', '_gravity_memory_checked_recall',
           '_gravity_memory_checked_setting', '_gravity_memory_column_catalogue', '_gravity_memory_default_settings', '_gravity_memory_derived_findings',
           '_gravity_memory_document_terms', '_gravity_memory_findings', '_gravity_memory_index_findings', '_gravity_memory_job_findings', '_gravity_memory_owner_findings',
           '_gravity_memory_plain_index_definition', '_gravity_memory_sample_percent', '_gravity_memory_server_findings', '_gravity_memory_setting_findings',
@@ -94,7 +94,9 @@ SELECT bag_eq(
           '_gravity_memory_publish_arcs', '_gravity_memory_publish_memories', 'gravity_memory_cleanup_events', 'gravity_memory_disable_realtime',
           'gravity_memory_enable_realtime', '_gravity_memory_count_of_user', '_gravity_memory_make_policy', 'gravity_memory_disable_rls',
           'gravity_memory_enable_rls', 'gravity_memory_export_user', 'gravity_memory_forget_user', 'gravity_memory_import_user',
-          'gravity_memory_verify_forgotten'],
+          'gravity_memory_verify_forgotten', '_gravity_memory_adoption_functions', '_gravity_memory_adoption_indexes', '_gravity_memory_adoption_jobs',
+          '_gravity_memory_adoption_rows', '_gravity_memory_adoption_tables', '_gravity_memory_adoption_triggers', '_gravity_memory_settings_in',
+          'gravity_memory_adoption_report'],
     'only who is granted it may execute what writes or administers');
 SELECT is_empty(
     $$SELECT f.name, h.name FROM public_function AS f JOIN extension_function AS h ON regexp_replace(f.prosrc, '--[^\n]*', '', 'g') ~ ('\m' || h.name || '\(')

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from devtools.fixtures import Connection
+from devtools.fixtures import Connection, MakeDatabase
 from devtools.servers import Server
 
 ROWS = 50_000
@@ -251,3 +251,21 @@ def test_a_larger_limit_lets_setup_build_the_indexes(application: Connection) ->
     application.execute("SELECT gravity_memory_set('setup_index_limit', '100000')")
     application.execute("SELECT * FROM gravity_memory_setup()")
     assert statements(application) == []
+
+
+def test_an_update_with_setup_switched_off_brings_functions_and_leaves_the_tables_alone(
+    server: Server, make_database: MakeDatabase
+) -> None:
+    trigger = "SELECT count(*) FROM pg_trigger WHERE tgname = 'trigger_arc_building'"
+    with server.connect(make_database(["vector"])) as connection:
+        connection.execute("CREATE EXTENSION gravity_memory VERSION '0.3.0'")
+        connection.execute("DROP TRIGGER trigger_arc_building ON gravity_map")
+        connection.execute("SET gravity_memory.setup = off")
+        connection.execute("ALTER EXTENSION gravity_memory UPDATE")
+        assert connection.execute(trigger).fetchone() == (0,)
+        found = connection.execute(
+            "SELECT finding, present FROM gravity_memory_adoption_report() WHERE finding = 'missing_triggers'"
+        ).fetchall()
+        assert found == [("missing_triggers", "Missing: trigger_arc_building.")]
+        connection.execute("SELECT * FROM gravity_memory_setup()")
+        assert connection.execute(trigger).fetchone() == (1,)

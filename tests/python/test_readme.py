@@ -11,7 +11,7 @@ from devtools import REPO
 from devtools.fixtures import Connection, MakeDatabase
 from devtools.servers import Server
 
-_BLOCK = re.compile(r"^```sql\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_BLOCK = r"^```{fence}\n(.*?)^```"
 _COMMENT = re.compile(r"--.*$", re.MULTILINE)
 # A statement ends with the line; what psql prints for it may follow, behind comment signs.
 _STATEMENT = re.compile(r"(?P<sql>.*?;)[ \t]*(?:--[^\n]*)?\n(?P<shown>(?:--[^\n]*\n)*)", re.DOTALL)
@@ -26,11 +26,11 @@ class Example:
     shown: list[str]
 
 
-def examples(document: str) -> list[Example]:
-    """The statements in the document's ```sql blocks, in order. What is no whole statement fails."""
+def examples(document: str, fence: str = "sql") -> list[Example]:
+    """The statements in the document's ```sql blocks, or another fence's, in order. What is no statement fails."""
     text = (REPO / document).read_text(encoding="utf-8")
     found = []
-    for block in _BLOCK.findall(text):
+    for block in re.findall(_BLOCK.format(fence=fence), text, re.MULTILINE | re.DOTALL):
         rest = _STATEMENT.sub("", block)
         assert not _COMMENT.sub("", rest).strip(), f"{document}: {rest!r} is no statement"
         for match in _STATEMENT.finditer(block):

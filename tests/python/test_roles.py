@@ -31,6 +31,7 @@ NOT_BUILT_YET = [("idx_gravity_map_embedding_cosine",), ("idx_gravity_map_embedd
 
 ADMINISTRATION = [
     "SELECT cleanup_old_cache()",
+    "SELECT gravity_memory_adoption_report()",
     "SELECT gravity_memory_cleanup_events()",
     "SELECT gravity_memory_disable_rls()",
     "SELECT gravity_memory_disable_realtime()",
