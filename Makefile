@@ -170,6 +170,13 @@ bench:
 bench-quick:
 	@$(PYTHON) -B -m devtools run bench.suite --scale quick --output build/benchmarks $(if $(PARTS),--parts $(PARTS))
 
+# For servers where nobody can put files: SQL that hands all versions, and the upgrades between them, to pg_tle.
+TLE := build/$(EXTENSION)--tle.sql
+tle: $(BUILT)
+	@mkdir -p $(dir $(TLE))
+	@sh sql/tle/build.sh $(EXTENSION) > $(TLE).new || { rm $(TLE).new; exit 1; }
+	@mv $(TLE).new $(TLE) && echo "built $(TLE)"
+
 # PGXN's archive, from what is committed.
 dist: $(BUILT)
 	git archive --format=zip --prefix=$(EXTENSION)-$(EXTVERSION)/ --output=$(EXTENSION)-$(EXTVERSION).zip HEAD
@@ -192,7 +199,8 @@ help:
 	@echo 'make bench                    measure it beside the specification and plain pgvector: see bench/README.md'
 	@echo 'make bench-quick              the same with less data, in a few minutes'
 	@echo 'make dist                     an archive for PGXN'
+	@echo 'make tle                      $(TLE): all versions for pg_tle, where nobody can put files'
 	@echo 'make clean                    remove what was built (never a versioned script)'
 
 .PHONY: all check-script installcheck installcheck-pgtap installcheck-upgraded installcheck-isolation demo test test-full test-15 test-16 test-17 \
-  test-18 test-image lint bench bench-quick dist clean clean-build help
+  test-18 test-image lint bench bench-quick tle dist clean clean-build help
