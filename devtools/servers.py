@@ -125,7 +125,7 @@ class Server:
         account.own(folder)
         folder.chmod(0o700)
         password = secrets.token_urlsafe(16)
-        server = cls(installation, folder, _free_port(), password, cron_database)
+        server = cls(installation, folder, free_port(), password, cron_database)
         (folder / "socket").mkdir()
         password_file = folder / "password"
         password_file.write_text(password + "\n")
@@ -221,7 +221,7 @@ class Server:
             said = self.log_path.read_bytes()[offset:].decode(errors="replace")
             if time.monotonic() < deadline:
                 if "Address already in use" in said:
-                    self.port = _free_port()
+                    self.port = free_port()
                     continue
                 # After kill -9 the old server's last processes may hold its shared memory for a moment.
                 if "pre-existing shared memory block" in said or "lock file" in said:
@@ -461,7 +461,7 @@ def embedded_server(
             yield server
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A TCP port of 127.0.0.1 that nobody listens on at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
