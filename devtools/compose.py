@@ -41,7 +41,7 @@ def read_compose(variables: dict[str, str]) -> Service:
     Raises:
         SetupError: Compose refuses the file, or the file has no service as we expect it.
     """
-    command = [_compose(), "--file", REPO / "compose.yaml", "config", "--format", "json"]
+    command: list[str | Path] = [_compose(), "--file", REPO / "compose.yaml", "config", "--format", "json"]
     said = run(command, doing="docker-compose config", env=variables)
     try:
         service: dict[str, Any] = json.loads(said)["services"]["database"]

@@ -1,7 +1,7 @@
 """Does the Dockerfile build an image that starts and works, as compose.yaml says? Tried with buildah.
 
-There is no Docker engine to be had everywhere, and no official PostgreSQL image. So Debian 13's packages, which have the same
-names, stand in for the latter, and `image-check.sh` does in a container what the official image's entry point does.
+There is no Docker engine to be had everywhere, and no official PostgreSQL image. So Debian 13's packages, which have
+the same names, stand in for the latter, and `image-check.sh` does in a container what its entry point does.
 """
 
 from __future__ import annotations
@@ -35,14 +35,15 @@ _NOT_IN_BASE = (
     *("var/cache/*", "usr/share/doc/*", "usr/share/locale/*", "usr/share/man/*", "usr/share/i18n/*"),
     *("**/libLLVM*", "**/libz3.so*", f"usr/lib/postgresql/{debian13.MAJOR}/lib/bitcode/*"),
 )
-# Of the pgTAP tests, those that depend on what the image brings: pg_cron, a folder of scripts, the text search's dictionaries.
+# Of the pgTAP tests, those that depend on what the image brings: pg_cron, our files, the text search's dictionaries.
 _BRIEF = ("schedules", "setup", "teardown", "tagging", "lexical")
 
 
 def check_image() -> Counts:
-    """Build the image, use it, and use its data in another container; counts the pgTAP and isolation tests run against it.
+    """Build the image, use it, and use its data in another container.
 
-    All of installcheck with GRAVITY_MEMORY_TEST_FULL=1, else some of it: the legs run all of it, on the same packages too.
+    Tests run against it: all of installcheck with GRAVITY_MEMORY_TEST_FULL=1, else some, because PostgreSQL 17's leg
+    runs all of it on the same packages. Returns how many.
 
     Raises:
         SetupError: a step failed; the message carries its output.
@@ -81,7 +82,7 @@ def _make_base(buildah: list[str], folder: Path) -> None:
 
 
 def _build(buildah: list[str], folder: Path, service: Service) -> None:
-    """Build the Dockerfile with compose.yaml's arguments, from a copy of the checkout's files, of which .dockerignore chooses."""
+    """Build the Dockerfile with compose.yaml's arguments, from a copy of the checkout, of which .dockerignore chooses."""
     context = copy_sources(folder)
     for name in ("Dockerfile", ".dockerignore"):
         shutil.copy(REPO / name, context)
@@ -94,9 +95,9 @@ def _build(buildah: list[str], folder: Path, service: Service) -> None:
 
 @contextmanager
 def _container(buildah: list[str], service: Service, volume: Path, phase: str) -> Iterator[int]:
-    """A container in which image-check.sh went through its phase's checks, while its server runs; yields the server's port.
+    """A container in which image-check.sh went through its phase's checks, and its server still runs.
 
-    The container ends in order, and is removed.
+    Yields the server's port. The container ends in order, and is removed.
     """
     container = _last_line(run([*buildah, "from", "--pull-never", _IMAGE], doing="buildah from"))
     run([*buildah, "copy", container, Path(__file__).with_name("image-check.sh"), "/check.sh"], doing="buildah copy")

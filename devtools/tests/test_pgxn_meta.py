@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from devtools import REPO
 
@@ -51,7 +51,7 @@ def test_a_missing_mandatory_field_is_found(key: str) -> None:
     assert problems(meta) == ["$"]
 
 
-VIOLATIONS: dict[str, tuple[Callable[[Meta], object], str]] = {
+VIOLATIONS: dict[str, tuple[Callable[[Meta], object], str | None]] = {
     "a version of two parts": (lambda meta: meta.update(version="1.2"), "$.version"),
     "a version with a leading zero": (lambda meta: meta.update(version="1.02.3"), "$.version"),
     "a name with a space": (lambda meta: meta.update(name="a pair"), "$.name"),
@@ -67,7 +67,10 @@ VIOLATIONS: dict[str, tuple[Callable[[Meta], object], str]] = {
     "a specification of another kind": (lambda meta: meta.update({"meta-spec": {"version": "2.0.0"}}), None),
     "an unknown field": (lambda meta: meta.update(keywords=["pair"]), "$"),
     "an unknown phase": (lambda meta: meta.update(prereqs={"install": {"requires": {"vector": 0}}}), "$.prereqs"),
-    "a prerequisite of two parts": (lambda meta: meta.update(prereqs={"runtime": {"requires": {"vector": "0.7"}}}), None),
+    "a prerequisite of two parts": (
+        lambda meta: meta.update(prereqs={"runtime": {"requires": {"vector": "0.7"}}}),
+        None,
+    ),
     "an unknown release status": (lambda meta: meta.update(release_status="beta"), "$.release_status"),
     "a tag with a slash": (lambda meta: meta.update(tags=["a/b"]), "$.tags[0]"),
     "a repository without its type": (

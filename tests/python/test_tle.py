@@ -5,15 +5,17 @@ On the stand-in for pg_tle in tests/pg_tle, which says what of pg_tle it does.
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pg_tle import add_stand_in, answering, built, extension_folder, kept
-from psycopg import sql
-from upgrade_support import CURRENT, RELEASED
+from tests.python.pg_tle import add_stand_in, answering, built, extension_folder, kept
+from psycopg import errors, sql
+from tests.python.test_readme import examples
+from tests.python.upgrade_support import CURRENT, RELEASED
 
 from devtools import REPO
 from devtools.cache import memory_run_folder
@@ -168,6 +170,83 @@ def test_make_tle_refuses_a_script_in_which_its_quotes_or_those_of_pg_tle_occur(
         built(checkout)
     assert f"{quote}, which quotes the scripts for pg_tle, occurs in".encode() in failed.value.stderr
     assert not list((checkout / "build").iterdir())
+
+
+@pytest.fixture
+def supabase(tle_server: Server, customer: Connection) -> Iterator[Connection]:
+    """The customer's database with roles, default privileges and a publication like Supabase's."""
+    roles = ("anon", "authenticated", "service_role")
+    with tle_server.connect(DATABASE) as connection:
+        for role in roles:
+            connection.execute(f"CREATE ROLE {role} {'BYPASSRLS' if role == 'service_role' else ''}".encode())
+            connection.execute(f"GRANT {role} TO {OWNER}".encode())
+            connection.execute(f"GRANT USAGE ON SCHEMA public, extensions TO {role}".encode())
+            for kind in ("TABLES", "ROUTINES", "SEQUENCES"):
+                connection.execute(
+                    f"ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA public GRANT ALL ON {kind} TO {role}".encode()
+                )
+        connection.execute(
+            f"CREATE PUBLICATION supabase_realtime; ALTER PUBLICATION supabase_realtime OWNER TO {OWNER}"
+        )
+    yield customer
+    with tle_server.connect(DATABASE) as connection:
+        for role in roles:
+            connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
+
+
+def as_request(connection: Connection, role: str, user: str) -> None:
+    """Go on as PostgREST does for a request of this user."""
+    connection.execute(f"SET ROLE {role}".encode())
+    connection.execute("SELECT set_config('request.jwt.claims', %s, false)", (json.dumps({"sub": user}),))
+
+
+def test_the_guide_for_supabase_leads_to_memories_that_each_user_has_alone(
+    tle_server: Server, supabase: Connection, script: str
+) -> None:
+    hand_over(tle_server, script)
+    statements = [example.sql for example in examples("docs/supabase.md")]
+    assert len(statements) > 6
+    with answering(tle_server, supabase):
+        tle_server.psql("\n".join(statements), database=DATABASE, user=OWNER)
+
+    as_request(supabase, "authenticated", "ana")
+    supabase.execute("INSERT INTO gravity_map (user_id, content) VALUES ('ana', 'The cake stands, three tiers.')")
+    with pytest.raises(errors.InsufficientPrivilege):
+        supabase.execute("INSERT INTO gravity_map (user_id, content) VALUES ('rafael', 'not his own')")
+    recalled = "SELECT content FROM recall_memories('ana', 'How many tiers has the cake?')"
+    assert supabase.execute(recalled).fetchall() == [("The cake stands, three tiers.",)]
+    as_request(supabase, "authenticated", "rafael")
+    assert supabase.execute(recalled).fetchall() == []
+    assert supabase.execute("SELECT FROM gravity_map").fetchall() == []
+    as_request(supabase, "service_role", "")
+    assert supabase.execute("SELECT user_id FROM gravity_map").fetchall() == [("ana",)]
+    supabase.execute("RESET ROLE")
+    published = supabase.execute("SELECT tablename FROM pg_publication_tables ORDER BY 1").fetchall()
+    assert published == [("gravity_map",), ("memory_arcs",)]
+
+
+def test_without_the_guides_step_4_supabase_gives_the_owners_functions_away(
+    tle_server: Server, supabase: Connection, script: str
+) -> None:
+    given_away = """
+        SELECT count(*) FROM pg_proc AS p JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+        JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'gravity_memory' AND d.deptype = 'e'
+        WHERE NOT has_function_privilege('public', p.oid, 'EXECUTE')
+          AND (has_function_privilege('anon', p.oid, 'EXECUTE')
+               OR has_function_privilege('authenticated', p.oid, 'EXECUTE'))"""
+    hand_over(tle_server, script)
+    guide = (REPO / "docs/supabase.md").read_text(encoding="utf-8")
+    (step,) = re.findall(r"^DO \$close\$.*?^\$close\$;", guide, re.MULTILINE | re.DOTALL)
+    with answering(tle_server, supabase):
+        supabase.execute("CREATE EXTENSION gravity_memory")
+    before = supabase.execute(given_away).fetchone()
+    assert before is not None
+    assert before[0] > 0
+    supabase.execute(step.encode())
+    assert supabase.execute(given_away).fetchone() == (0,)
+    as_request(supabase, "anon", "ana")
+    with pytest.raises(errors.InsufficientPrivilege):
+        supabase.execute("SELECT gravity_memory_set('notify', 'off')")
 
 
 def test_the_checkout_is_laid_out_as_dbdev_asks() -> None:
