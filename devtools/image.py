@@ -82,7 +82,7 @@ def _make_base(buildah: list[str], folder: Path) -> None:
 
 
 def _build(buildah: list[str], folder: Path, service: Service) -> None:
-    """Build the Dockerfile with compose.yaml's arguments, from a copy of the checkout, of which .dockerignore chooses."""
+    """Build the Dockerfile with compose.yaml's arguments, in a copy of the checkout, of which .dockerignore chooses."""
     context = copy_sources(folder)
     for name in ("Dockerfile", ".dockerignore"):
         shutil.copy(REPO / name, context)

@@ -12,10 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.python.pg_tle import add_stand_in, answering, built, extension_folder, kept
 from psycopg import errors, sql
-from tests.python.test_readme import examples
-from tests.python.upgrade_support import CURRENT, RELEASED
 
 from devtools import REPO
 from devtools.cache import memory_run_folder
@@ -23,6 +20,9 @@ from devtools.extension import copy_sources
 from devtools.fixtures import Connection
 from devtools.process import run
 from devtools.servers import Server, embedded_server
+from tests.python.pg_tle import add_stand_in, answering, built, extension_folder, kept
+from tests.python.test_readme import examples
+from tests.python.upgrade_support import CURRENT, RELEASED
 
 NAME = "gravity_memory"
 OWNER = "customer"
