@@ -106,7 +106,8 @@ $(PSQL) --dbname=postgres \
   --command="ALTER DATABASE $(1) SET track_functions = 'all'"
 $(PSQL) --dbname=$(1) --command='CREATE EXTENSION vector' --command='CREATE EXTENSION pgtap'
 endef
-PROVE = $(PG_PROVE) --psql-bin '$(bindir)/psql' --dbname $(1) $(PROVE_FLAGS) $(sort $(wildcard tests/pgtap/*.sql))
+PGTAP_TESTS ?= $(sort $(wildcard tests/pgtap/*.sql))
+PROVE = $(PG_PROVE) --psql-bin '$(bindir)/psql' --dbname $(1) $(PROVE_FLAGS) $(PGTAP_TESTS)
 
 installcheck-pgtap:
 	$(call MAKE_TEST_DATABASE,$(TEST_DATABASE))
@@ -156,8 +157,12 @@ test:
 test-full:
 	@GRAVITY_MEMORY_TEST_FULL=1 $(PYTHON) -B -m devtools test $(if $(LEGS),--legs $(LEGS)) $(if $(JOBS),--jobs $(JOBS))
 
-test-15 test-16 test-17 test-18 test-image: test-%:
+test-15 test-16 test-17 test-18: test-%:
 	@$(PYTHON) -B -m devtools test --legs $*
+
+# The Dockerfile and compose.yaml with all of installcheck, of which `make test` runs some on the image.
+docker-check test-image:
+	@GRAVITY_MEMORY_TEST_FULL=1 $(PYTHON) -B -m devtools test --legs image --no-lint
 
 lint:
 	@$(PYTHON) -B -m devtools lint
@@ -173,6 +178,13 @@ bench-quick:
 # docs/reference.md, from what a fresh installation says of itself.
 reference: $(BUILT)
 	@$(PYTHON) -B -m devtools run devtools.reference
+
+# For servers where nobody can put files: SQL that hands all versions, and the upgrades between them, to pg_tle.
+TLE := build/$(EXTENSION)--tle.sql
+tle: $(BUILT)
+	@mkdir -p $(dir $(TLE))
+	@sh sql/tle/build.sh $(EXTENSION) > $(TLE).new || { rm $(TLE).new; exit 1; }
+	@mv $(TLE).new $(TLE) && echo "built $(TLE)"
 
 # PGXN's archive, from what is committed.
 dist: $(BUILT)
@@ -191,13 +203,14 @@ help:
 	@echo 'make test                     checks and all tests on PostgreSQL 15, 16, 17 and 18 (16 and 18 without root)'
 	@echo 'make test-18                  the same on one version'
 	@echo 'make test-full                the same, with the long tests at their full length'
-	@echo 'make test-image               build the Dockerfile and use the image'
+	@echo 'make docker-check             build the Dockerfile, run it as compose.yaml says, and all of installcheck on it'
 	@echo 'make lint                     the checks alone'
 	@echo 'make bench                    measure it beside the specification and plain pgvector: see bench/README.md'
 	@echo 'make bench-quick              the same with less data, in a few minutes'
 	@echo 'make reference                write docs/reference.md from the comments and catalogues of a fresh installation'
 	@echo 'make dist                     an archive for PGXN'
+	@echo 'make tle                      $(TLE): all versions for pg_tle, where nobody can put files'
 	@echo 'make clean                    remove what was built (never a versioned script)'
 
 .PHONY: all check-script installcheck installcheck-pgtap installcheck-upgraded installcheck-isolation demo test test-full test-15 test-16 test-17 \
-  test-18 test-image lint bench bench-quick reference dist clean clean-build help
+  test-18 docker-check test-image lint bench bench-quick reference tle dist clean clean-build help

@@ -52,12 +52,19 @@ def run_checks() -> list[CheckResult]:
         "pgspot",
         *(word for name in _NO_SEARCH_PATH for word in ("--proc-without-search-path", name)),
     ]
+    schema = [python, "-m", "check_jsonschema", "--schemafile", "devtools/pgxn-meta.schema.json"]
+    known_schema = [python, "-m", "check_jsonschema", "--builtin-schema"]
+    workflow = ".github/workflows/test.yml"
     commands = {
         "ruff check": [python, "-m", "ruff", "check", "--no-cache", *folders],
         "ruff format": [python, "-m", "ruff", "format", "--no-cache", "--check", "--diff", *folders],
         "mypy --strict": [python, "-m", "mypy", "--cache-dir", str(cache_dir() / "mypy"), *folders],
         "tests of devtools": [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "devtools/tests"],
         "scripts are what sql/ builds": ["make", "--silent", "check-script"],
+        "META.json by PGXN's specification": [*schema, "META.json"],
+        "compose.yaml by Compose's specification": [*known_schema, "vendor.compose-spec", "compose.yaml"],
+        "workflow by GitHub's specification": [*known_schema, "vendor.github-workflows", workflow],
+        "workflow has time limits": [*known_schema, "custom.github-workflows-require-timeout", workflow],
         f"pgspot {script}": [*pgspot, script],
     }
     for start, upgrade in upgrades_to(REPO, version):

@@ -113,15 +113,18 @@ def _run_checks() -> PartResult:
 
 
 def _check_image() -> PartResult:
-    """Build the Dockerfile and use the image; one check."""
+    """Build the Dockerfile and use the image: one check, and the SQL tests run against it."""
     say("\nDockerfile")
     began = time.monotonic()
-    counts = Counts(passed=1)
     try:
         if not is_root():
             raise SetupError("Building the image needs root.")
-        check_image()
-        say(f"  ok     the image builds, starts, schedules its jobs ({time.monotonic() - began:.1f} s)")
+        tests = check_image()
+        counts = tests + Counts(passed=1)
+        say(
+            f"  ok     the image builds, starts as compose.yaml says, runs its jobs, passes tests ({tests}),"
+            f" keeps its data ({time.monotonic() - began:.1f} s)"
+        )
     except (SetupError, OSError) as error:
         say(f"  FAILED: {error}")
         counts = Counts(failed=1)

@@ -120,7 +120,7 @@ class Server:
             durable: keep fsync on, for tests that kill the server.
         """
         password = secrets.token_urlsafe(16)
-        server = cls(installation, cls._make_folder(installation, name), _free_port(), password, cron_database)
+        server = cls(installation, cls._make_folder(installation, name), free_port(), password, cron_database)
         folder = server.folder
         password_file = folder / "password"
         password_file.write_text(password + "\n")
@@ -184,7 +184,7 @@ class Server:
             doing=f"pg_basebackup of PostgreSQL {installation.major}",
             cwd=Path("/"),
         )
-        server = cls(installation, folder, _free_port(), primary.password, primary.cron_database)
+        server = cls(installation, folder, free_port(), primary.password, primary.cron_database)
         server._configure({"unix_socket_directories": f"{inside}/socket"})
         return server
 
@@ -254,7 +254,7 @@ class Server:
             said = self.log_path.read_bytes()[offset:].decode(errors="replace")
             if time.monotonic() < deadline:
                 if "Address already in use" in said:
-                    self.port = _free_port()
+                    self.port = free_port()
                     continue
                 # After kill -9 the old server's last processes may hold its shared memory for a moment.
                 if "pre-existing shared memory block" in said or "lock file" in said:
@@ -494,7 +494,7 @@ def embedded_server(
             yield server
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A TCP port of 127.0.0.1 that nobody listens on at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

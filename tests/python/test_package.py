@@ -9,22 +9,25 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from devtools import REPO
+from devtools.cache import memory_run_folder
 from devtools.extension import copy_sources, make_command
 from devtools.metadata import control_version, metadata_problems
+from devtools.pgxn import pgxn
 from devtools.process import clean_environment, run
-from devtools.servers import Server
+from devtools.servers import Server, embedded_server
 
 NAME = "gravity_memory"
 _numbers = itertools.count(1)
 
 
-@pytest.fixture
-def folder(server: Server) -> Iterator[Path]:
+@contextmanager
+def visible_folder(server: Server) -> Iterator[Path]:
     """A folder that the server's installation, which may live in a root folder of its own, can see."""
     path = Path(server.installation.run) / f"package-{os.getpid()}-{next(_numbers)}"
     path.mkdir()
@@ -33,17 +36,26 @@ def folder(server: Server) -> Iterator[Path]:
 
 
 @pytest.fixture
-def archive(folder: Path) -> Path:
+def folder(server: Server) -> Iterator[Path]:
+    """A `visible_folder` for one test."""
+    with visible_folder(server) as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def archive(server: Server) -> Iterator[Path]:
     """What `make dist` makes of these files, committed to a repository of their own."""
-    checkout = folder / "checkout"
-    ignored = shutil.ignore_patterns(".git", "__pycache__", "build", "*.zip", ".hypothesis", ".*_cache")
-    shutil.copytree(REPO, checkout, ignore=ignored)
-    # An export of the sources has no repository, and the tests run there too.
-    git = ["git", "-c", "user.name=tests", "-c", "user.email=tests@example.org", "-c", "init.defaultBranch=main"]
-    for arguments in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message=all", "--no-gpg-sign"]):
-        run([*git, *arguments], doing="git", cwd=checkout, env={"HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"})
-    run(["make", "--silent", "dist"], doing="make dist", cwd=checkout, env={"HOME": str(folder)})
-    return checkout / f"{NAME}-{control_version(REPO)}.zip"
+    with visible_folder(server) as folder:
+        checkout = folder / "checkout"
+        ignored = shutil.ignore_patterns(".git", "__pycache__", "build", "*.zip", ".hypothesis", ".*_cache")
+        shutil.copytree(REPO, checkout, ignore=ignored)
+        # An export of the sources has no repository, and the tests run there too.
+        git = ["git", "-c", "user.name=tests", "-c", "user.email=tests@example.org", "-c", "init.defaultBranch=main"]
+        commit = ["commit", "--quiet", "--message=all", "--no-gpg-sign"]
+        for arguments in (["init", "--quiet"], ["add", "--all"], commit):
+            run([*git, *arguments], doing="git", cwd=checkout, env={"HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"})
+        run(["make", "--silent", "dist"], doing="make dist", cwd=checkout, env={"HOME": str(folder)})
+        yield checkout / f"{NAME}-{control_version(REPO)}.zip"
 
 
 def installed(server: Server, source: Path, folder: Path) -> dict[str, bytes]:
@@ -145,3 +157,22 @@ def test_the_extension_installs_from_pgxns_archive(server: Server, folder: Path,
         opened.extractall(folder)
     source = folder / f"{NAME}-{control_version(REPO)}"
     assert installed(server, source, folder) == shipped()
+
+
+def test_pgxns_client_installs_the_archive_and_creates_the_extension(
+    server: Server, archive: Path, tmp_path: Path
+) -> None:
+    if server.major != 18:
+        pytest.skip("PGXN's client gets a server of its own, the same on every leg: the one of 18 runs it")
+    with embedded_server(18, extension=False, folder=memory_run_folder) as bare:
+        bare.create_database("shop", extensions=["vector"])
+
+        def client(*words: str) -> None:
+            chosen = f"--pg_config={bare.installation.bindir}/pg_config"
+            pgxn([*words, chosen, str(archive)], folder=tmp_path, env=bare.environment("shop"))
+
+        client("install")
+        client("load", "--yes")
+        with bare.connect("shop") as connection:
+            found = connection.execute("SELECT extversion FROM pg_extension WHERE extname = %s", (NAME,)).fetchall()
+            assert found == [(control_version(REPO),)]
