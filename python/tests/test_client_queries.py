@@ -161,6 +161,28 @@ def role_of(database: Database, rights: str) -> Iterator[str]:
         database.execute(f"DROP ROLE {role}")
 
 
+def test_a_client_bound_by_row_security_has_its_user_named_in_the_connection_string(database: Database) -> None:
+    role = f"client_role_{database.name}"
+    database.execute("INSERT INTO gravity_map (user_id, content) VALUES ('ben', 'a lamp of his')")
+    database.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{database.server.password}'")
+    try:
+        database.execute(f"GRANT SELECT, INSERT ON gravity_map TO {role}")
+        database.execute(f"GRANT SELECT ON memory_events TO {role}")
+        dsn = make_conninfo(database.dsn, user=role, options="-c gravity_memory.user_id=ada")
+        heard: Heard[Memory] = Heard()
+        with GravityMemory(dsn, config=QUICK) as memories:
+            memories.subscribe_to_memories("ada", heard)
+            memories.remember("ada", "a lamp of hers")
+            heard.wait(1)
+            assert [memory.content for memory in memories.recall("ada", "lamp")] == ["a lamp of hers"]
+            assert memories.recall("ben", "lamp") == []
+            with pytest.raises(NotPermitted):
+                memories.remember("ben", "not hers to say")
+    finally:
+        database.execute(f"DROP OWNED BY {role}")
+        database.execute(f"DROP ROLE {role}")
+
+
 def test_thousands_are_stored_under_row_security(database: Database) -> None:
     database.execute("ALTER TABLE gravity_map ENABLE ROW LEVEL SECURITY")
     database.execute("CREATE POLICY own ON gravity_map USING (user_id = 'user') WITH CHECK (user_id = 'user')")

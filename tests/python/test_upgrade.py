@@ -116,7 +116,7 @@ def test_an_upgraded_database_is_defined_like_a_fresh_one_and_no_row_was_touched
         wanted = catalogue(other, arrangement.schema)
         assert len(wanted["functions"]) > 80
         assert len(wanted["tables"]) > len(TABLES)
-        # An upgrade leaves row security as it was, which is off for the tables of the application; see test_row_security.py.
+        # An upgrade leaves row security as it was, off for the tables of the application: see test_row_security.py.
         secure(connection, arrangement.schema)
         secure(other, arrangement.schema)
         wanted = catalogue(other, arrangement.schema)
