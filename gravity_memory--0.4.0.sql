@@ -8100,10 +8100,20 @@ BEGIN
     WHERE NOT e.indisvalid AND NOT EXISTS (SELECT FROM wanted AS w WHERE w.index_name = e.relname)
       AND e.relname !~ '^idx_gravity_map_embedding_(cosine|l2)$';
 
-    -- The two on embedding.
     IF v_memories IS NULL THEN
         RETURN;
     END IF;
+    -- As _gravity_memory_superseded_indexes() has it, whose tables are those of our own schema.
+    RETURN QUERY
+    SELECT 'change', 'unsuitable_index', c.relname::text, 'An earlier version made it.',
+           'drop index: idx_gravity_map_session_turns, read backwards, gives the same order',
+           'ACCESS EXCLUSIVE until the transaction is over: readers and writers wait', NULL::text
+    FROM pg_index AS i
+    JOIN pg_class AS c ON c.oid = i.indexrelid
+    WHERE i.indrelid = v_memories AND c.relname = 'idx_gravity_map_user_session'
+      AND pg_get_indexdef(i.indexrelid) LIKE '% USING btree (user\_id, session\_id, created\_at DESC) WHERE (session\_id IS NOT NULL)';
+
+    -- The two on embedding.
     SELECT a.atttypmod, has_column_privilege(a.attrelid, a.attnum, 'SELECT') AND NOT row_security_active(a.attrelid)
     INTO v_dimensions, v_may_look
     FROM pg_attribute AS a
@@ -8441,7 +8451,8 @@ REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_adoption_jobs(text) FROM 
 -- note: to be known), finding (a short name, the same in every version), object, present (what is there), plan (what setup does),
 -- lock (what is locked, and how long, by the plan or by the remedy where there is one) and remedy: a statement for the owner to run
 -- before setup, NULL where there is nothing to run. docs/adoption.md goes through it.
--- Sizes and rows are estimates of the planner, and gravity_map is read in samples, so that it takes a second at most, whatever the number of memories.
+-- Sizes and rows are estimates of the planner, and gravity_map is read in samples, so that it takes some tenths of a second, whatever
+-- the number of memories; where it was never analyzed, up to 100,000 embeddings are counted, which reads the table until they are found.
 -- Errors: 3F000 for a schema that does not exist. Reads with the caller's rights; who owns the tables may see all of it.
 CREATE FUNCTION @extschema@.gravity_memory_adoption_report(p_schema text DEFAULT NULL)
 RETURNS TABLE (severity text, finding text, object text, present text, plan text, lock text, remedy text)

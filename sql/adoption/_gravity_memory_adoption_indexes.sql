@@ -97,10 +97,20 @@ BEGIN
     WHERE NOT e.indisvalid AND NOT EXISTS (SELECT FROM wanted AS w WHERE w.index_name = e.relname)
       AND e.relname !~ '^idx_gravity_map_embedding_(cosine|l2)$';
 
-    -- The two on embedding.
     IF v_memories IS NULL THEN
         RETURN;
     END IF;
+    -- As _gravity_memory_superseded_indexes() has it, whose tables are those of our own schema.
+    RETURN QUERY
+    SELECT 'change', 'unsuitable_index', c.relname::text, 'An earlier version made it.',
+           'drop index: idx_gravity_map_session_turns, read backwards, gives the same order',
+           'ACCESS EXCLUSIVE until the transaction is over: readers and writers wait', NULL::text
+    FROM pg_index AS i
+    JOIN pg_class AS c ON c.oid = i.indexrelid
+    WHERE i.indrelid = v_memories AND c.relname = 'idx_gravity_map_user_session'
+      AND pg_get_indexdef(i.indexrelid) LIKE '% USING btree (user\_id, session\_id, created\_at DESC) WHERE (session\_id IS NOT NULL)';
+
+    -- The two on embedding.
     SELECT a.atttypmod, has_column_privilege(a.attrelid, a.attnum, 'SELECT') AND NOT row_security_active(a.attrelid)
     INTO v_dimensions, v_may_look
     FROM pg_attribute AS a

@@ -7,7 +7,8 @@
 -- note: to be known), finding (a short name, the same in every version), object, present (what is there), plan (what setup does),
 -- lock (what is locked, and how long, by the plan or by the remedy where there is one) and remedy: a statement for the owner to run
 -- before setup, NULL where there is nothing to run. docs/adoption.md goes through it.
--- Sizes and rows are estimates of the planner, and gravity_map is read in samples, so that it takes a second at most, whatever the number of memories.
+-- Sizes and rows are estimates of the planner, and gravity_map is read in samples, so that it takes some tenths of a second, whatever
+-- the number of memories; where it was never analyzed, up to 100,000 embeddings are counted, which reads the table until they are found.
 -- Errors: 3F000 for a schema that does not exist. Reads with the caller's rights; who owns the tables may see all of it.
 CREATE FUNCTION @extschema@.gravity_memory_adoption_report(p_schema text DEFAULT NULL)
 RETURNS TABLE (severity text, finding text, object text, present text, plan text, lock text, remedy text)
