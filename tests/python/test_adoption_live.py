@@ -13,7 +13,7 @@ from tests.python.adoption_support import Traffic, rows_of, run_script, traffic
 from tests.python.full_scale import IS_FULL, bounded
 from tests.python.test_readme import examples, printed
 
-ROWS = bounded(5_000, 1_000_000)
+ROWS = bounded(3_000, 1_000_000)
 LONGEST_WAIT = bounded(20.0, 1.0)
 """Seconds that a statement may wait for a lock: the real bound is for a machine that does nothing else."""
 
