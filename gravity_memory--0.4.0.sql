@@ -6380,13 +6380,13 @@ Errors: those of recall_memories(); 22004 when p_memory_id is NULL.';
 
 -- _gravity_memory_mismatches_in(p_schema): why the tables of a schema cannot be adopted, one row per mismatch.
 --
--- Looks at every table of the catalogue that exists in p_schema: its kind, the types of its columns, columns that cannot be added to a
--- table with rows, the unique key that foreign keys need, and columns of the arc tables that our inserts could not fill.
--- Columns that are merely missing, and columns of the application's own, are no mismatch.
--- Returns the table; an ordinal within it; the object; problem and advice, in words; remedy, the statement that mends it without
--- losing a value, NULL where only the owner can know it; and lock: what that statement locks the table with.
--- Where values would have to be converted, the remedy renames the column away, which takes a moment whatever the size; setup then adds an
--- empty one, and the values can be copied in batches. A column that setup cannot add is converted where it stands.
+-- Looks at every table of the catalogue that exists in p_schema: its kind, the types of its columns, columns that cannot be added
+-- to a table with rows, the unique key that foreign keys need, and columns of the arc tables that our inserts could not fill.
+-- Columns that are merely missing, and columns of the application's own, are no mismatch. Returns the table; an ordinal within it;
+-- the object; problem and advice, in words; remedy, the statement that mends it without losing a value, NULL where only the owner
+-- can know it; and lock: what that statement locks the table with. Where values would have to be converted, the remedy renames the
+-- column away, which takes a moment whatever the size; setup then adds an empty one, and the values can be copied in batches. A
+-- column that setup cannot add is converted where it stands.
 CREATE FUNCTION @extschema@._gravity_memory_mismatches_in(p_schema text)
 RETURNS TABLE (table_name text, ordinal integer, object text, problem text, advice text, remedy text, lock text)
 LANGUAGE sql
@@ -6398,7 +6398,8 @@ AS $_gravity_memory_mismatches_in$
     WITH existing AS (
         SELECT t.table_name, c.oid AS table_oid, c.relkind, format('%I.%I', p_schema, t.table_name) AS name,
                'ACCESS EXCLUSIVE, for a moment' AS briefly,
-               format('ACCESS EXCLUSIVE while the table is rewritten (%s)', pg_size_pretty(pg_total_relation_size(c.oid))) AS rewriting
+               format('ACCESS EXCLUSIVE while the table is rewritten (%s)',
+                   pg_size_pretty(pg_total_relation_size(c.oid))) AS rewriting
         FROM @extschema@._gravity_memory_table_catalogue() AS t
         JOIN pg_class AS c ON c.oid = to_regclass(format('%I.%I', p_schema, t.table_name))
     ), wanted AS (
@@ -6504,8 +6505,10 @@ AS $_gravity_memory_mismatches_in$
         SELECT c.table_name, 200, c.index_name,
                format('the name %I belongs to another relation, and %I needs it for an index', c.index_name, c.table_name),
                'rename that relation',
-               CASE o.relkind WHEN 'c' THEN format('ALTER TYPE %I.%I RENAME TO %I', p_schema, c.index_name, c.index_name || '_before')
-                              WHEN 'i' THEN format('ALTER INDEX %I.%I RENAME TO %I', p_schema, c.index_name, c.index_name || '_before')
+               CASE o.relkind WHEN 'c' THEN format('ALTER TYPE %I.%I RENAME TO %I', p_schema, c.index_name, c.index_name
+                   || '_before')
+                              WHEN 'i' THEN format('ALTER INDEX %I.%I RENAME TO %I', p_schema, c.index_name, c.index_name
+                                  || '_before')
                               ELSE format('ALTER TABLE %I.%I RENAME TO %I', p_schema, c.index_name, c.index_name || '_before') END,
                CASE o.relkind WHEN 'i' THEN 'SHARE UPDATE EXCLUSIVE on the index: nobody waits'
                               ELSE 'ACCESS EXCLUSIVE on that relation, for a moment' END
@@ -6519,7 +6522,8 @@ AS $_gravity_memory_mismatches_in$
                format('ALTER TABLE %I ADD PRIMARY KEY (%I)', w.table_name, w.column_name),
                CASE w.relkind WHEN 'p' THEN format('ALTER TABLE %s ADD UNIQUE (%I)', w.name, w.column_name)
                               ELSE format('CREATE UNIQUE INDEX CONCURRENTLY ON %s (%I)', w.name, w.column_name) END,
-               CASE w.relkind WHEN 'p' THEN 'ACCESS EXCLUSIVE while the index is built' ELSE 'SHARE UPDATE EXCLUSIVE: nobody waits' END
+               CASE w.relkind WHEN 'p' THEN 'ACCESS EXCLUSIVE while the index is built'
+                   ELSE 'SHARE UPDATE EXCLUSIVE: nobody waits' END
         FROM wanted AS w
         WHERE w.table_name IN ('gravity_map', 'memory_arcs') AND w.column_name = 'id' AND w.attnum IS NOT NULL
           AND NOT EXISTS (SELECT FROM pg_index AS i
@@ -8656,10 +8660,11 @@ REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_import_user(text, text[]) 
 
 -- sql/adoption/_gravity_memory_settings_in.sql
 
--- _gravity_memory_settings_in(p_schema): the settings that setup would find in force in a schema, as one JSON object of text values.
+-- _gravity_memory_settings_in(p_schema): the settings that setup would find in force in a schema, as one JSON object of text
+-- values.
 --
--- The defaults, and the overrides in a table gravity_memory_settings that an earlier installation left there. Anything else of that
--- name is not read: reading a view would run its code. Who may not read it gets the defaults.
+-- The defaults, and the overrides in a table gravity_memory_settings that an earlier installation left there. Anything else of
+-- that name is not read: reading a view would run its code. Who may not read it gets the defaults.
 CREATE FUNCTION @extschema@._gravity_memory_settings_in(p_schema text)
 RETURNS jsonb
 LANGUAGE plpgsql
@@ -8674,7 +8679,8 @@ BEGIN
         FROM pg_class AS c
         JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname IN ('name', 'value') AND NOT a.attisdropped
         WHERE c.oid = to_regclass(format('%I.%I', p_schema, 'gravity_memory_settings')) AND c.relkind = 'r') THEN
-        EXECUTE format('SELECT jsonb_object_agg(s.name, s.value) FROM %I.gravity_memory_settings AS s WHERE s.name IS NOT NULL', p_schema)
+        EXECUTE format('SELECT jsonb_object_agg(s.name, s.value) FROM %I.gravity_memory_settings AS s WHERE s.name IS NOT NULL',
+            p_schema)
             INTO v_overrides;
     END IF;
     RETURN @extschema@._gravity_memory_default_settings() || COALESCE(v_overrides, '{}');
@@ -8690,8 +8696,8 @@ REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_settings_in(text) FROM PU
 -- _gravity_memory_adoption_functions(p_schema): what gravity_memory_adoption_report() says of functions made by hand.
 --
 -- Those that keep CREATE EXTENSION from working in p_schema: of the same name and parameters as one of ours, and, of the search
--- functions, of the same name alone, because PostgREST can call neither of two. The remedy renames them: triggers, views and policies
--- go on using them under the new name, until setup gives the triggers ours. DROP ... CASCADE would drop all of these.
+-- functions, of the same name alone, because PostgREST can call neither of two. The remedy renames them: triggers, views and
+-- policies go on using them under the new name, until setup gives the triggers ours. DROP ... CASCADE would drop all of these.
 CREATE FUNCTION @extschema@._gravity_memory_adoption_functions(p_schema text)
 RETURNS TABLE (severity text, finding text, object text, present text, plan text, lock text, remedy text)
 LANGUAGE sql
@@ -8719,10 +8725,12 @@ AS $_gravity_memory_adoption_functions$
                              WHEN 'cleanup_old_cache' THEN 'bef18293f4a0aed705ebbaca69d39c93' END
                     THEN 'as in the specification' ELSE 'not the specification''s' END,
                CASE WHEN p.prosecdef THEN 'SECURITY DEFINER' END,
-               'EXECUTE granted to ' || (SELECT string_agg(CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(x.grantee)::text END, ', ')
+               'EXECUTE granted to ' || (SELECT string_agg(CASE WHEN x.grantee = 0 THEN 'PUBLIC'
+                   ELSE pg_get_userbyid(x.grantee)::text END, ', ')
                                          FROM aclexplode(COALESCE(p.proacl, acldefault('f', p.proowner))) AS x
                                          WHERE x.grantee <> p.proowner),
-               'used by ' || (SELECT string_agg(pg_describe_object(d.classid, d.objid, d.objsubid), ', ' ORDER BY d.classid, d.objid)
+               'used by ' || (SELECT string_agg(pg_describe_object(d.classid, d.objid, d.objsubid), ', ' ORDER BY d.classid,
+                   d.objid)
                               FROM pg_depend AS d
                               WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = p.oid AND d.deptype IN ('n', 'a'))) || '.',
            'CREATE EXTENSION stops. Renamed, it stays in use until setup replaces the triggers; grant EXECUTE on ours anew.',
@@ -8734,7 +8742,8 @@ AS $_gravity_memory_adoption_functions$
       AND EXISTS (SELECT FROM ours AS o
                   WHERE o.proname = p.proname
                     AND (o.proargtypes = p.proargtypes
-                         OR o.proname IN ('match_memories', 'gravity_weighted_search', 'find_similar_memories', 'get_conversation_context',
+                         OR o.proname IN ('match_memories', 'gravity_weighted_search', 'find_similar_memories',
+                             'get_conversation_context',
                                           'recall_memories')))
 $_gravity_memory_adoption_functions$;
 
@@ -8746,8 +8755,8 @@ REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_adoption_functions(text) 
 
 -- _gravity_memory_adoption_tables(p_schema): what gravity_memory_adoption_report() says of tables and columns.
 --
--- The tables that are there with their size, the columns that setup would add, the tables it would create, what it cannot adopt, who
--- owns them, and what hangs on them: partitions, row security, publications, foreign keys, default privileges.
+-- The tables that are there with their size, the columns that setup would add, the tables it would create, what it cannot adopt,
+-- who owns them, and what hangs on them: partitions, row security, publications, foreign keys, default privileges.
 CREATE FUNCTION @extschema@._gravity_memory_adoption_tables(p_schema text)
 RETURNS TABLE (severity text, finding text, object text, present text, plan text, lock text, remedy text)
 LANGUAGE plpgsql
@@ -8770,13 +8779,15 @@ BEGIN
     FROM @extschema@._gravity_memory_mismatches_in(p_schema) AS m;
 
     IF NOT has_schema_privilege(p_schema, 'CREATE') THEN
-        RETURN QUERY SELECT 'blocks', 'no_create', p_schema, format('%I may not create anything in the schema %I.', current_user, p_schema),
+        RETURN QUERY SELECT 'blocks', 'no_create', p_schema, format('%I may not create anything in the schema %I.', current_user,
+            p_schema),
             'Setup stops at the first table that it creates.', 'none',
             format('GRANT CREATE, USAGE ON SCHEMA %I TO %I', p_schema, current_user);
     END IF;
 
     RETURN QUERY
-    SELECT 'blocks', 'other_owner', c.relname::text, format('It belongs to %I, of whom %I is no member.', pg_get_userbyid(c.relowner), current_user),
+    SELECT 'blocks', 'other_owner', c.relname::text, format('It belongs to %I, of whom %I is no member.',
+        pg_get_userbyid(c.relowner), current_user),
            'Setup stops: only the owner of a table adds columns and triggers to it.', 'none',
            format('GRANT %I TO %I', pg_get_userbyid(c.relowner), current_user)
     FROM pg_class AS c
@@ -8786,8 +8797,10 @@ BEGIN
     SELECT 'note', 'table', c.relname::text,
            format('%s%s, %s with indexes, owner %I, %s.',
                   CASE c.relkind WHEN 'p' THEN 'A partitioned table, its rows are in its partitions' ELSE 'A table' END,
-                  CASE WHEN c.relkind = 'p' THEN '' WHEN c.reltuples < 0 THEN ', never analyzed' ELSE format(', about %s rows', c.reltuples::bigint) END,
-                  pg_size_pretty(COALESCE((SELECT sum(pg_total_relation_size(p.relid)) FROM pg_partition_tree(c.oid) AS p WHERE p.isleaf),
+                  CASE WHEN c.relkind = 'p' THEN '' WHEN c.reltuples < 0 THEN ', never analyzed' ELSE format(', about %s rows',
+                      c.reltuples::bigint) END,
+                  pg_size_pretty(COALESCE((SELECT sum(pg_total_relation_size(p.relid)) FROM pg_partition_tree(c.oid) AS p
+                      WHERE p.isleaf),
                                           pg_total_relation_size(c.oid))),
                   pg_get_userbyid(c.relowner),
                   COALESCE((SELECT 'with columns of its own: ' || string_agg(a.attname, ', ' ORDER BY a.attnum)
@@ -8810,7 +8823,8 @@ BEGIN
 
     RETURN QUERY
     SELECT 'change', 'missing_columns', t.table_name, format('Missing: %s.', string_agg(w.column_name, ', ' ORDER BY w.ordinal)),
-           'add column ' || string_agg(format('%I %s', w.column_name, btrim(w.data_type || ' ' || w.modifiers)), ', ' ORDER BY w.ordinal),
+           'add column ' || string_agg(format('%I %s', w.column_name, btrim(w.data_type || ' ' || w.modifiers)), ', '
+               ORDER BY w.ordinal),
            'ACCESS EXCLUSIVE until the transaction is over; no row is rewritten', NULL::text
     FROM @extschema@._gravity_memory_table_catalogue() AS t
     JOIN @extschema@._gravity_memory_column_catalogue() AS w ON w.table_name = t.table_name
@@ -8834,7 +8848,8 @@ BEGIN
 
     -- The live application's own name.
     RETURN QUERY
-    SELECT 'note', 'other_name', format('%s.%s', o.table_name, o.actual), format('There is no column %I, and one %I.', o.wanted, o.actual),
+    SELECT 'note', 'other_name', format('%s.%s', o.table_name, o.actual), format('There is no column %I, and one %I.', o.wanted,
+        o.actual),
            format('Setup adds an empty %I; renamed before, this one is used, and the application has to call it so.', o.wanted),
            'ACCESS EXCLUSIVE, for a moment',
            format('ALTER TABLE %I.%I RENAME COLUMN %I TO %I', p_schema, o.table_name, o.actual, o.wanted)
@@ -8847,7 +8862,8 @@ BEGIN
 
     RETURN QUERY
     SELECT 'change', 'missing_table', t.table_name, 'There is none.',
-           'create table, with its indexes and triggers' || CASE WHEN v_owner <> current_user THEN format('; it is given to %I', v_owner) ELSE '' END,
+           'create table, with its indexes and triggers' || CASE WHEN v_owner <> current_user THEN format('; it is given to %I',
+               v_owner) ELSE '' END,
            CASE WHEN t.table_name = 'memory_arc_associations' AND v_present <> '{}'
                 THEN 'SHARE ROW EXCLUSIVE on the tables it refers to, until the transaction is over: writers wait' ELSE 'none' END,
            NULL::text
@@ -8857,7 +8873,8 @@ BEGIN
     RETURN QUERY
     SELECT 'note', 'partitioned', c.relname::text,
            format('%s partitions.', (SELECT count(*) FROM pg_partition_tree(c.oid) AS p WHERE p.isleaf)),
-           'Its indexes are built without CONCURRENTLY, which PostgreSQL does not offer there.', 'SHARE while each index is built: writers wait',
+           'Its indexes are built without CONCURRENTLY, which PostgreSQL does not offer there.',
+               'SHARE while each index is built: writers wait',
            NULL::text
     FROM pg_class AS c
     WHERE c.oid = ANY (v_present) AND c.relkind = 'p';
@@ -8868,7 +8885,8 @@ BEGIN
                   COALESCE('policies: ' || (SELECT string_agg(format('%I (%s, %s)', p.polname,
                                                   CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE'
                                                                 WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
-                                                  (SELECT string_agg(CASE WHEN r.oid = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(r.oid)::text END, ', ')
+                                                  (SELECT string_agg(CASE WHEN r.oid = 0 THEN 'PUBLIC'
+                                                      ELSE pg_get_userbyid(r.oid)::text END, ', ')
                                                    FROM unnest(p.polroles) AS r (oid))), '; ' ORDER BY p.polname)
                                             FROM pg_policy AS p WHERE p.polrelid = c.oid),
                            'without any policy, so that only the owner and BYPASSRLS roles see rows')),
@@ -8889,14 +8907,16 @@ BEGIN
     RETURN QUERY
     SELECT 'note', 'publication', p.pubname::text,
            CASE WHEN p.puballtables THEN 'Publishes all tables.'
-                ELSE 'Publishes ' || concat_ws(', ', CASE WHEN s.is_schema THEN format('all tables of the schema %I', p_schema) END, r.tables) || '.' END,
+                ELSE 'Publishes ' || concat_ws(', ', CASE WHEN s.is_schema THEN format('all tables of the schema %I', p_schema) END,
+                    r.tables) || '.' END,
            CASE WHEN p.puballtables OR s.is_schema
-                THEN 'Keep it. It will publish the tables that setup creates, too; subscribers need them, or what they derive is published for nothing.'
+                THEN 'Keep it. It will publish the tables that setup creates, too, and its subscribers need them then.'
                 ELSE 'Keep it, as it is; gravity_memory_enable_realtime() adds tables to supabase_realtime.' END,
            'none', NULL::text
     FROM pg_publication AS p
     CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM pg_publication_namespace AS n
-                                       WHERE n.pnpubid = p.oid AND n.pnnspid = (SELECT x.oid FROM pg_namespace AS x WHERE x.nspname = p_schema))
+                                       WHERE n.pnpubid = p.oid AND n.pnnspid = (SELECT x.oid FROM pg_namespace AS x
+                                           WHERE x.nspname = p_schema))
                         AS is_schema) AS s
     CROSS JOIN LATERAL (SELECT string_agg(c.relname, ', ' ORDER BY c.relname) AS tables
                         FROM pg_publication_rel AS r JOIN pg_class AS c ON c.oid = r.prrelid
@@ -8921,7 +8941,8 @@ BEGIN
     JOIN pg_class AS c ON c.oid = ANY (v_present) AND c.relname = 'memory_arc_associations' AND c.relkind = 'r'
     WHERE to_regclass(format('%I.%I', p_schema, r.name)) = ANY (v_present)
       AND NOT EXISTS (SELECT FROM pg_constraint AS k
-                      WHERE k.contype = 'f' AND k.conrelid = c.oid AND k.confrelid = to_regclass(format('%I.%I', p_schema, r.name)));
+                      WHERE k.contype = 'f' AND k.conrelid = c.oid AND k.confrelid = to_regclass(format('%I.%I', p_schema,
+                          r.name)));
 
     -- Supabase gives what is created in public to anon, so that a REVOKE from PUBLIC does not reach it.
     RETURN QUERY
@@ -8979,7 +9000,8 @@ AS $_gravity_memory_adoption_triggers$
         JOIN pg_proc AS p ON p.oid = t.tgfoid
         WHERE NOT EXISTS (SELECT FROM wanted AS w WHERE w.trigger_oid = t.oid)
     )
-    SELECT 'change', 'missing_triggers', w.table_name, 'Missing: ' || string_agg(w.trigger_name, ', ' ORDER BY w.trigger_name) || '.',
+    SELECT 'change', 'missing_triggers', w.table_name, 'Missing: ' || string_agg(w.trigger_name, ', ' ORDER BY w.trigger_name)
+        || '.',
            'create trigger, ' || count(*) || ' of them',
            'SHARE ROW EXCLUSIVE until the transaction is over: writers wait', NULL::text
     FROM wanted AS w
@@ -8993,16 +9015,20 @@ AS $_gravity_memory_adoption_triggers$
     WHERE pg_get_triggerdef(w.trigger_oid) <> w.definition
     UNION ALL
     SELECT CASE WHEN o.is_derived THEN 'blocks' ELSE 'note' END,
-           CASE WHEN o.is_derived THEN 'foreign_trigger' WHEN o.notifies OR o.makes_arcs THEN 'doubled_trigger' ELSE 'own_trigger' END,
-           format('%I on %I', o.tgname, o.table_name), pg_get_triggerdef(o.oid) || CASE o.tgenabled WHEN 'D' THEN ' (switched off).' ELSE '.' END,
+           CASE WHEN o.is_derived THEN 'foreign_trigger' WHEN o.notifies OR o.makes_arcs THEN 'doubled_trigger'
+               ELSE 'own_trigger' END,
+           format('%I on %I', o.tgname, o.table_name), pg_get_triggerdef(o.oid) || CASE o.tgenabled WHEN 'D'
+               THEN ' (switched off).' ELSE '.' END,
            CASE WHEN o.is_derived THEN 'Setup stops: no trigger but ours may stand on what is derived.'
                 ELSE 'Keep it. It runs beside ours' || CASE
-                         WHEN o.notifies AND o.makes_arcs THEN ', and seems to announce on our channels and to make arcs, as ours do: both happen twice then'
+                         WHEN o.notifies AND o.makes_arcs
+                             THEN ', and seems to announce on our channels and to make arcs, as ours do: both happen twice then'
                          WHEN o.notifies THEN ', and seems to announce on our channels, as ours do: listeners hear of a memory twice then'
                          WHEN o.makes_arcs THEN ', and seems to make arcs, as ours do: a cluster may get two then'
                          ELSE '' END || '.' END,
            CASE WHEN o.is_derived OR o.notifies OR o.makes_arcs THEN 'ACCESS EXCLUSIVE, for a moment' ELSE 'none' END,
-           CASE WHEN o.is_derived OR o.notifies OR o.makes_arcs THEN format('DROP TRIGGER %I ON %s', o.tgname, o.tgrelid::regclass) END
+           CASE WHEN o.is_derived OR o.notifies OR o.makes_arcs THEN format('DROP TRIGGER %I ON %s', o.tgname,
+               o.tgrelid::regclass) END
     FROM others AS o
 $_gravity_memory_adoption_triggers$;
 
@@ -9015,8 +9041,9 @@ REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_adoption_triggers(text) F
 -- _gravity_memory_adoption_indexes(p_schema): what gravity_memory_adoption_report() says of indexes.
 --
 -- Those that are missing or invalid, and whether setup builds them at once (on tables up to setup_index_limit) or leaves them to
--- gravity_memory_index_ddl(), which builds concurrently; those of our names with another definition, which setup keeps; and those of
--- other names that serve the same, which need nothing but our name. Whether the two on embedding suit the rows is judged as setup does.
+-- gravity_memory_index_ddl(), which builds concurrently; those of our names with another definition, which setup keeps; and those
+-- of other names that serve the same, which need nothing but our name. Whether the two on embedding suit the rows is judged as
+-- setup does.
 CREATE FUNCTION @extschema@._gravity_memory_adoption_indexes(p_schema text)
 RETURNS TABLE (severity text, finding text, object text, present text, plan text, lock text, remedy text)
 LANGUAGE plpgsql
@@ -9032,7 +9059,8 @@ DECLARE
     v_method CONSTANT text := v_settings ->> 'embedding_index';
     v_min_rows CONSTANT bigint := (v_settings ->> 'embedding_index_min_rows')::bigint;
     v_memories CONSTANT regclass := (SELECT c.oid FROM pg_class AS c
-                                     WHERE c.oid = to_regclass(format('%I.%I', p_schema, 'gravity_map')) AND c.relkind IN ('r', 'p'));
+                                     WHERE c.oid = to_regclass(format('%I.%I', p_schema, 'gravity_map')) AND c.relkind IN ('r',
+                                         'p'));
     v_at_once CONSTANT text := 'SHARE while it is built and until the transaction is over: writers wait';
     v_concurrently CONSTANT text := 'SHARE UPDATE EXCLUSIVE: nobody waits';
     v_dimensions integer;
@@ -9057,7 +9085,8 @@ BEGIN
         JOIN pg_class AS c ON c.oid = i.indexrelid
         WHERE i.indrelid IN (SELECT t.oid FROM tables AS t)
     ), wanted AS (
-        SELECT c.index_name, c.is_unique, c.definition, t.oid AS table_oid, t.name, t.bytes, t.word, t.relkind, e.indexrelid, e.indisvalid,
+        SELECT c.index_name, c.is_unique, c.definition, t.oid AS table_oid, t.name, t.bytes, t.word, t.relkind, e.indexrelid,
+            e.indisvalid,
                e.indisunique, e.definition AS own_definition,
                (SELECT min(o.relname) FROM existing AS o
                 WHERE o.indrelid = t.oid AND o.relname <> c.index_name AND o.indisvalid AND NOT o.is_constraint
@@ -9072,7 +9101,8 @@ BEGIN
     SELECT 'change', CASE WHEN w.indexrelid IS NULL THEN 'missing_index' ELSE 'invalid_index' END, w.index_name,
            CASE WHEN w.indexrelid IS NULL THEN 'There is none of this name.'
                 ELSE 'It is invalid, after a build that failed or was interrupted.' END,
-           CASE WHEN w.bytes <= v_limit THEN 'create index, at once: ' ELSE 'create index, afterwards by gravity_memory_index_ddl(): ' END
+           CASE WHEN w.bytes <= v_limit THEN 'create index, at once: '
+               ELSE 'create index, afterwards by gravity_memory_index_ddl(): ' END
                || CASE WHEN w.indexrelid IS NULL THEN '' ELSE 'DROP INDEX, then ' END
                || format('CREATE%s INDEX%s %I ON %s %s', CASE WHEN w.is_unique THEN ' UNIQUE' ELSE '' END,
                          CASE WHEN w.bytes <= v_limit THEN '' ELSE w.word END, w.index_name, w.name, w.definition),
@@ -9083,7 +9113,8 @@ BEGIN
     WHERE w.indisvalid IS NOT TRUE AND w.same IS NULL
     UNION ALL
     SELECT 'change', 'same_index', w.index_name, format('%I serves the same, under another name.', w.same),
-           CASE WHEN w.bytes <= v_limit THEN 'create index, at once' ELSE 'create index, afterwards by gravity_memory_index_ddl()' END
+           CASE WHEN w.bytes <= v_limit THEN 'create index, at once'
+               ELSE 'create index, afterwards by gravity_memory_index_ddl()' END
                || '; unless the other one is renamed before, which spares a second index',
            'SHARE UPDATE EXCLUSIVE on the index: nobody waits',
            -- What is invalid and has the name goes first.
@@ -9104,17 +9135,28 @@ BEGIN
                <> @extschema@._gravity_memory_plain_index_definition(w.definition)
            OR w.indisunique <> w.is_unique)
     UNION ALL
-    SELECT 'note', 'invalid_index', e.relname::text, 'It is invalid, after a build that failed or was interrupted: it costs writers and serves nobody.',
+    SELECT 'note', 'invalid_index', e.relname::text,
+        'It is invalid, after a build that failed or was interrupted: it costs writers and serves nobody.',
            'Keep it.', v_concurrently, format('DROP INDEX%s %s', t.word, e.indexrelid::regclass)
     FROM existing AS e
     JOIN tables AS t ON t.oid = e.indrelid
     WHERE NOT e.indisvalid AND NOT EXISTS (SELECT FROM wanted AS w WHERE w.index_name = e.relname)
       AND e.relname !~ '^idx_gravity_map_embedding_(cosine|l2)$';
 
-    -- The two on embedding.
     IF v_memories IS NULL THEN
         RETURN;
     END IF;
+    -- As _gravity_memory_superseded_indexes() has it, whose tables are those of our own schema.
+    RETURN QUERY
+    SELECT 'change', 'unsuitable_index', c.relname::text, 'An earlier version made it.',
+           'drop index: idx_gravity_map_session_turns, read backwards, gives the same order',
+           'ACCESS EXCLUSIVE until the transaction is over: readers and writers wait', NULL::text
+    FROM pg_index AS i
+    JOIN pg_class AS c ON c.oid = i.indexrelid
+    WHERE i.indrelid = v_memories AND c.relname = 'idx_gravity_map_user_session'
+      AND pg_get_indexdef(i.indexrelid) LIKE '% USING btree (user\_id, session\_id, created\_at DESC) WHERE (session\_id IS NOT NULL)';
+
+    -- The two on embedding.
     SELECT a.atttypmod, has_column_privilege(a.attrelid, a.attnum, 'SELECT') AND NOT row_security_active(a.attrelid)
     INTO v_dimensions, v_may_look
     FROM pg_attribute AS a
@@ -9133,11 +9175,13 @@ BEGIN
            ON t.schemaname = n.nspname AND t.tablename = c.relname AND t.attname = 'embedding' AND NOT t.inherited
     WHERE c.relkind = 'r' AND (c.oid = v_memories OR c.oid IN (SELECT p.relid FROM pg_partition_tree(v_memories) AS p));
     IF v_may_look AND (v_pages <= 1000 OR v_rows IS NULL) THEN
-        EXECUTE format('SELECT count(*) FROM (SELECT FROM %I.gravity_map AS m WHERE m.embedding IS NOT NULL LIMIT 100000) AS c', p_schema)
+        EXECUTE format('SELECT count(*) FROM (SELECT FROM %I.gravity_map AS m WHERE m.embedding IS NOT NULL LIMIT 100000) AS c',
+            p_schema)
             INTO v_rows;
     END IF;
     v_rows := COALESCE(v_rows, 0);
-    v_is_large := (SELECT pg_table_size(v_memories) + COALESCE(sum(pg_table_size(p.relid)) FILTER (WHERE p.isleaf AND p.relid <> v_memories), 0)
+    v_is_large := (SELECT pg_table_size(v_memories) + COALESCE(sum(pg_table_size(p.relid)) FILTER (WHERE p.isleaf
+        AND p.relid <> v_memories), 0)
                    FROM pg_partition_tree(v_memories) AS p) > v_limit;
 
     RETURN QUERY
@@ -9146,12 +9190,16 @@ BEGIN
                 WHEN NOT e.valid THEN 'It is invalid, after a build that failed or was interrupted.'
                 ELSE format('It is %s; about %s memories have an embedding.', e.definition, v_rows::bigint) END,
            CASE s.finding
-               WHEN 'missing_index' THEN CASE WHEN v_is_large THEN 'create index, afterwards by the job train-vector-indexes, or by gravity_memory_index_ddl()'
+               WHEN 'missing_index' THEN CASE WHEN v_is_large
+                   THEN 'create index, afterwards by the job train-vector-indexes, or by gravity_memory_index_ddl()'
                                               ELSE 'create index, at once' END
-               WHEN 'invalid_index' THEN CASE WHEN v_is_large THEN 'create index, afterwards by the job train-vector-indexes, or by gravity_memory_index_ddl()'
+               WHEN 'invalid_index' THEN CASE WHEN v_is_large
+                   THEN 'create index, afterwards by the job train-vector-indexes, or by gravity_memory_index_ddl()'
                                               ELSE 'create index, at once' END
-               WHEN 'unsuitable_index' THEN format('drop index%s: embedding_index = %s, and below %s memories with an embedding none is kept',
-                                                   CASE WHEN v_is_large THEN ', afterwards by the job train-vector-indexes' ELSE '' END,
+               WHEN 'unsuitable_index'
+                   THEN format('drop index%s: embedding_index = %s, and below %s memories with an embedding none is kept',
+                                                   CASE WHEN v_is_large THEN ', afterwards by the job train-vector-indexes'
+                                                       ELSE '' END,
                                                    v_method, v_min_rows / 2)
                ELSE 'Keep it; the job train-vector-indexes replaces it concurrently when its kind or its lists do not suit. What was built '
                     || 'on an empty table finds little, and PostgreSQL does not tell: mark it, if it may have been.' END,
@@ -9159,10 +9207,12 @@ BEGIN
                 WHEN v_is_large THEN v_concurrently
                 WHEN s.finding = 'unsuitable_index' THEN 'ACCESS EXCLUSIVE until the transaction is over: readers and writers wait'
                 ELSE v_at_once END,
-           CASE s.finding WHEN 'embedding_index' THEN format('COMMENT ON INDEX %s IS %L', e.oid::regclass, 'gravity_memory: train again') END
+           CASE s.finding WHEN 'embedding_index' THEN format('COMMENT ON INDEX %s IS %L', e.oid::regclass,
+               'gravity_memory: train again') END
     FROM (VALUES ('idx_gravity_map_embedding_cosine', 2), ('idx_gravity_map_embedding_l2', 1)) AS w (name, least_dimensions)
     LEFT JOIN LATERAL (
-        SELECT i.indexrelid AS oid, i.indisvalid AS valid, substring(pg_get_indexdef(i.indexrelid) FROM ' (USING .*)$') AS definition
+        SELECT i.indexrelid AS oid, i.indisvalid AS valid, substring(pg_get_indexdef(i.indexrelid)
+            FROM ' (USING .*)$') AS definition
         FROM pg_index AS i
         WHERE i.indrelid = v_memories AND i.indexrelid = to_regclass(format('%I.%I', p_schema, w.name))
     ) AS e ON true
@@ -9172,7 +9222,8 @@ BEGIN
                         ELSE v_rows >= v_min_rows
                              AND (v_method <> 'ivfflat'
                                   OR (SELECT l.lists_fitting IS NOT NULL
-                                      FROM @extschema@._gravity_memory_ivfflat_lists(v_rows::bigint, v_dimensions) AS l)) END AS is_wanted
+                                      FROM @extschema@._gravity_memory_ivfflat_lists(v_rows::bigint,
+                                          v_dimensions) AS l)) END AS is_wanted
     ) AS v
     CROSS JOIN LATERAL (
         SELECT CASE WHEN e.valid AND v.is_wanted THEN 'note' ELSE 'change' END AS kind,
@@ -9209,9 +9260,10 @@ REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_adoption_indexes(text) FR
 -- _gravity_memory_adoption_rows(p_schema): what gravity_memory_adoption_report() says of the rows.
 --
 -- Reads about 200 blocks of gravity_map, and all of memory_arcs: gravity outside 0 to 1, memories without a user, lengths of
--- embeddings where the column has none, entities that are JSON. Duplicate identifiers are looked for only where no unique index keeps
--- them out, and only in a table up to setup_index_limit; in a larger one, building that index finds them. What the caller may not
--- read, or reads under row security, is not looked at, and a row says so. Nothing here keeps setup from working but twin arcs.
+-- embeddings where the column has none, entities that are JSON. Duplicate identifiers are looked for only where no unique index
+-- keeps them out, and only in a table up to setup_index_limit; in a larger one, building that index finds them. What the caller
+-- may not read, or reads under row security, is not looked at, and a row says so. Nothing here keeps setup from working but twin
+-- arcs.
 CREATE FUNCTION @extschema@._gravity_memory_adoption_rows(p_schema text)
 RETURNS TABLE (severity text, finding text, object text, present text, plan text, lock text, remedy text)
 LANGUAGE plpgsql
@@ -9252,7 +9304,8 @@ BEGIN
     WHERE c.oid = to_regclass(v_memories) AND a.attnum > 0 AND NOT a.attisdropped
       AND has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid);
     IF v_types IS NOT NULL THEN
-        SELECT sum(pg_relation_size(p.relid)) FILTER (WHERE p.isleaf) INTO v_bytes FROM pg_partition_tree(v_memories::regclass) AS p;
+        SELECT sum(pg_relation_size(p.relid)) FILTER (WHERE p.isleaf) INTO v_bytes
+            FROM pg_partition_tree(v_memories::regclass) AS p;
         v_bytes := COALESCE(v_bytes, pg_relation_size(v_memories::regclass));
         v_percent := LEAST(100, 100.0 * 200 * current_setting('block_size')::integer / GREATEST(v_bytes, 1));
 
@@ -9262,14 +9315,15 @@ BEGIN
             RETURN QUERY
             SELECT 'note', 'gravity_out_of_range', 'gravity_map.gravity_score',
                    format('%s of %s rows looked at have a gravity below 0, above 1 or NaN.', v_found, v_rows),
-                   'Keep it. Only from the thresholds up to 1.5 or so it makes sense; NaN and infinity count as not high.', 'none',
+                   'Keep it. NaN and infinity count as not high; nothing checks what is written to an adopted table.', 'none',
                    format('UPDATE %s SET gravity_score = CASE WHEN gravity_score BETWEEN 0 AND 1 THEN gravity_score WHEN gravity_score = ''NaN'' '
                           'THEN NULL WHEN gravity_score < 0 THEN 0 ELSE 1 END WHERE NOT gravity_score BETWEEN 0 AND 1', v_memories)
             WHERE v_found > 0;
         END IF;
 
         IF v_types ->> 'user_id' IN ('text', 'character varying', 'uuid') THEN
-            EXECUTE format('SELECT count(*), count(*) FILTER (WHERE m.user_id IS NULL) FROM %s AS m TABLESAMPLE SYSTEM (%s)', v_memories, v_percent)
+            EXECUTE format('SELECT count(*), count(*) FILTER (WHERE m.user_id IS NULL) FROM %s AS m TABLESAMPLE SYSTEM (%s)',
+                v_memories, v_percent)
                 INTO v_rows, v_found;
             RETURN QUERY
             SELECT 'note', 'no_user', 'gravity_map.user_id', format('%s of %s rows looked at have none.', v_found, v_rows),
@@ -9280,7 +9334,8 @@ BEGIN
         IF v_types ->> 'entities' IN ('jsonb', 'json') THEN
             EXECUTE format('SELECT count(m.entities), count(*) FILTER (WHERE jsonb_typeof(m.entities::jsonb) <> ''array'''
                            ' OR EXISTS (SELECT FROM jsonb_array_elements(CASE jsonb_typeof(m.entities::jsonb) WHEN ''array'' THEN m.entities::jsonb'
-                           ' ELSE ''[]'' END) AS e WHERE jsonb_typeof(e) <> ''string'')) FROM %s AS m TABLESAMPLE SYSTEM (%s)', v_memories, v_percent)
+                           ' ELSE ''[]'' END) AS e WHERE jsonb_typeof(e) <> ''string'')) FROM %s AS m TABLESAMPLE SYSTEM (%s)',
+                               v_memories, v_percent)
                 INTO v_rows, v_found;
             RETURN QUERY
             SELECT 'note', 'entities_json', 'gravity_map.entities',
@@ -9309,7 +9364,8 @@ BEGIN
                        WHERE m.object = 'gravity_map.id' AND m.ordinal = 100) AND v_types ->> 'id' = 'uuid' THEN
             EXECUTE format('SELECT count(*) - count(DISTINCT m.id) FROM %s AS m', v_memories) INTO v_found;
             RETURN QUERY
-            SELECT 'blocks', 'duplicate_keys', 'gravity_map.id', format('%s rows have no id, or one that another row has.', v_found),
+            SELECT 'blocks', 'duplicate_keys', 'gravity_map.id', format('%s rows have no id, or one that another row has.',
+                v_found),
                    'The unique index on id cannot be built while they are there.', 'none', NULL::text
             WHERE v_found > 0;
         END IF;
@@ -9321,17 +9377,22 @@ BEGIN
             OR EXISTS (
                 SELECT FROM @extschema@._gravity_memory_trigger_catalogue() AS c
                 WHERE c.definition ~ '_gravity_memory_keep_derived\(\)$'
-                  AND NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = to_regclass(v_memories) AND g.tgname = c.trigger_name));
+                  AND NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = to_regclass(v_memories)
+                      AND g.tgname = c.trigger_name));
         IF v_must_derive THEN
             EXECUTE format('SELECT count(*) FROM (SELECT FROM %s AS m LIMIT 10001) AS m', v_memories) INTO v_rows;
             v_is_few := v_rows <= 10000
-                AND (SELECT pg_table_size(v_memories::regclass) + COALESCE(sum(pg_table_size(p.relid)) FILTER (WHERE p.isleaf AND p.relid <> v_memories::regclass), 0)
+                AND (SELECT pg_table_size(v_memories::regclass) + COALESCE(sum(pg_table_size(p.relid)) FILTER (WHERE p.isleaf
+                    AND p.relid <> v_memories::regclass), 0)
                      FROM pg_partition_tree(v_memories::regclass) AS p) <= 1024 * 1024 * (v_settings ->> 'setup_index_limit')::numeric;
             RETURN QUERY
             SELECT 'change', 'rows_to_derive', 'memory_digests, memory_postings',
-                   format('%s memories, of which nothing is derived.', CASE WHEN v_rows > 10000 THEN 'More than 10000' ELSE v_rows::text END),
-                   CASE WHEN v_is_few THEN 'derive rows, at once' ELSE 'derive rows, afterwards by CALL gravity_memory_rebuild_recall(), in batches' END,
-                   CASE WHEN v_is_few THEN format('Writers wait for about %s s', round(v_rows * 0.0003, 1)) ELSE 'none' END, NULL::text
+                   format('%s memories, of which nothing is derived.', CASE WHEN v_rows > 10000 THEN 'More than 10000'
+                       ELSE v_rows::text END),
+                   CASE WHEN v_is_few THEN 'derive rows, at once'
+                       ELSE 'derive rows, afterwards by CALL gravity_memory_rebuild_recall(), in batches' END,
+                   CASE WHEN v_is_few THEN format('Writers wait for about %s s', round(v_rows * 0.0003, 1)) ELSE 'none' END,
+                       NULL::text
             WHERE v_rows > 0;
             RETURN QUERY
             SELECT 'note', 'old_memories', 'gravity_map', 'The memories that are there.',
@@ -9350,7 +9411,8 @@ BEGIN
     IF (SELECT count(*) = 4 AND bool_and(t.value IN ('text', 'character varying')) FROM jsonb_each_text(v_types) AS t
         WHERE t.key IN ('user_id', 'emotion_type', 'arc_name', 'evolution_stage'))
        AND NOT EXISTS (SELECT FROM pg_index AS i
-                       WHERE i.indexrelid = to_regclass(format('%I.%I', p_schema, 'idx_memory_arcs_open_automatic')) AND i.indisvalid) THEN
+                       WHERE i.indexrelid = to_regclass(format('%I.%I', p_schema, 'idx_memory_arcs_open_automatic'))
+                           AND i.indisvalid) THEN
         EXECUTE format('SELECT COALESCE(sum(d.n - 1), 0) FROM (SELECT count(*) AS n FROM %s AS a WHERE a.evolution_stage IN (''forming'', ''active'')'
                        ' AND a.arc_name = a.emotion_type || '' arc (auto-created)'' AND a.user_id IS NOT NULL GROUP BY a.user_id, a.emotion_type) AS d',
                        v_arcs) INTO v_found;
@@ -9377,8 +9439,8 @@ REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_adoption_rows(text) FROM 
 
 -- _gravity_memory_adoption_jobs(p_schema): what gravity_memory_adoption_report() says of the jobs of pg_cron.
 --
--- A job made by hand that calls the same function is kept and not doubled, whatever its name; one of our name that runs something else
--- is kept, too, and ours is not scheduled. pg_cron shows a role its own jobs only. Without pg_cron one row says so.
+-- A job made by hand that calls the same function is kept and not doubled, whatever its name; one of our name that runs something
+-- else is kept, too, and ours is not scheduled. pg_cron shows a role its own jobs only. Without pg_cron one row says so.
 CREATE FUNCTION @extschema@._gravity_memory_adoption_jobs(p_schema text)
 RETURNS TABLE (severity text, finding text, object text, present text, plan text, lock text, remedy text)
 LANGUAGE plpgsql
@@ -9404,7 +9466,8 @@ BEGIN
         RETURN;
     END IF;
     FOR v_wanted IN
-        SELECT c.job_name, s.settings ->> d.setting AS schedule, replace(c.command, ' @extschema@.', format(' %I.', p_schema)) AS command
+        SELECT c.job_name, s.settings ->> d.setting AS schedule, replace(c.command, ' @extschema@.', format(' %I.',
+            p_schema)) AS command
         FROM @extschema@._gravity_memory_job_catalogue() AS c
         JOIN (VALUES ('cleanup-cache', 'cache_cleanup_schedule'), ('cleanup-events', 'feed_cleanup_schedule'),
                      ('evolve-arcs', 'arc_evolution_schedule'), ('train-vector-indexes', 'embedding_index_schedule'))
@@ -9426,9 +9489,11 @@ BEGIN
         EXECUTE 'SELECT j.jobname, j.schedule, j.command FROM cron.job AS j WHERE j.jobname = $1 AND j.username = current_user LIMIT 1'
             INTO v_job USING v_wanted.job_name;
         IF v_job.command IS NOT NULL THEN
-            RETURN QUERY SELECT 'note', 'other_job', v_wanted.job_name, format('A job of that name runs something else: %s', v_job.command),
+            RETURN QUERY SELECT 'note', 'other_job', v_wanted.job_name, format('A job of that name runs something else: %s',
+                v_job.command),
                 'Keep it. Ours is not scheduled; when setup is done, schedule it under another name.', 'none',
-                format('SELECT cron.schedule(%L, %L, %L)', 'gravity_memory ' || v_wanted.job_name, v_wanted.schedule, v_wanted.command);
+                format('SELECT cron.schedule(%L, %L, %L)', 'gravity_memory ' || v_wanted.job_name, v_wanted.schedule,
+                    v_wanted.command);
         ELSE
             RETURN QUERY SELECT 'change', 'missing_job', v_wanted.job_name, format('No job runs %s.', v_wanted.command),
                 format('schedule job, at %s', v_wanted.schedule), 'none', NULL::text;
@@ -9445,15 +9510,16 @@ REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_adoption_jobs(text) FROM 
 
 -- gravity_memory_adoption_report(p_schema): what setup would find in a schema and do with it, before it does anything.
 --
--- p_schema: where the tables are; NULL (default): the extension's own schema. With SET gravity_memory.setup = off, CREATE EXTENSION
--- makes functions only, in any schema, so that this can be asked before a table is touched, and where functions made by hand would
--- keep the extension from being created beside them. Changes nothing, takes no lock but that of reading, and works on a standby.
--- Returns one row per finding, what stops setup first: severity (blocks: setup or CREATE EXTENSION stops; change: setup does something;
--- note: to be known), finding (a short name, the same in every version), object, present (what is there), plan (what setup does),
--- lock (what is locked, and how long, by the plan or by the remedy where there is one) and remedy: a statement for the owner to run
--- before setup, NULL where there is nothing to run. docs/adoption.md goes through it.
--- Sizes and rows are estimates of the planner, and gravity_map is read in samples, so that it takes a second at most, whatever the number of memories.
--- Errors: 3F000 for a schema that does not exist. Reads with the caller's rights; who owns the tables may see all of it.
+-- p_schema: where the tables are; NULL (default): the extension's own schema. With SET gravity_memory.setup = off, CREATE
+-- EXTENSION makes functions only, in any schema, so that this can be asked before a table is touched, and where functions made by
+-- hand would keep the extension from being created beside them. Changes nothing, takes no lock but that of reading, and works on a
+-- standby. Returns one row per finding, what stops setup first: severity (blocks: setup or CREATE EXTENSION stops; change: setup
+-- does something; note: to be known), finding (a short name, the same in every version), object, present (what is there), plan
+-- (what setup does), lock (what is locked, and how long, by the plan or by the remedy where there is one) and remedy: a statement
+-- for the owner to run before setup, NULL where there is nothing to run. docs/adoption.md goes through it. Sizes and rows are
+-- estimates of the planner, and gravity_map is read in samples, so that it takes some tenths of a second, whatever the number of
+-- memories; where it was never analyzed, up to 100,000 embeddings are counted, which reads the table until they are found. Errors:
+-- 3F000 for a schema that does not exist. Reads with the caller's rights; who owns the tables may see all of it.
 CREATE FUNCTION @extschema@.gravity_memory_adoption_report(p_schema text DEFAULT NULL)
 RETURNS TABLE (severity text, finding text, object text, present text, plan text, lock text, remedy text)
 LANGUAGE plpgsql
@@ -9470,8 +9536,10 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_namespace AS n WHERE n.nspname = v_schema) THEN
         RAISE EXCEPTION 'there is no schema %', quote_literal(v_schema)
             USING ERRCODE = 'invalid_schema_name',
-                  HINT = COALESCE((SELECT 'Tables called gravity_map are in: ' || string_agg(n.nspname, ', ' ORDER BY n.nspname) || '.'
-                                   FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relname = 'gravity_map'),
+                  HINT = COALESCE((SELECT 'Tables called gravity_map are in: ' || string_agg(n.nspname, ', ' ORDER BY n.nspname)
+                      || '.'
+                                   FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+                                       WHERE c.relname = 'gravity_map'),
                                   'Name the schema of the tables, as it is in pg_namespace, without quotes.');
     END IF;
 
@@ -9479,7 +9547,8 @@ BEGIN
     SELECT f.*
     FROM (
         SELECT 'note', 'extension', 'gravity_memory', format('The extension is in the schema %I.', v_own),
-               format('To adopt the tables of %I: DROP EXTENSION gravity_memory, then CREATE EXTENSION gravity_memory SCHEMA %I.', v_schema, v_schema),
+               format('To adopt the tables of %I: DROP EXTENSION gravity_memory, then CREATE EXTENSION gravity_memory SCHEMA %I.',
+                   v_schema, v_schema),
                'none', NULL
         WHERE v_schema <> v_own
         UNION ALL SELECT t.* FROM @extschema@._gravity_memory_adoption_functions(v_schema) AS t
@@ -9512,12 +9581,13 @@ $bind_vector_schema$;
 --
 -- A restore brings the tables, their rows, triggers and jobs itself; what CREATE EXTENSION made before would be in its way (a
 -- job inserted here makes COPY cron.job fail and loses the other jobs). pg_dump and pg_restore say SET row_security = off, and
--- nobody else does. With gravity_memory.setup = off, no table is touched: the functions are there for a look at what setup would do,
--- and setup is called when its time has come.
+-- nobody else does. With gravity_memory.setup = off, no table is touched: the functions are there for a look at what setup would
+-- do, and setup is called when its time has come.
 DO $install$
 DECLARE
     -- Empty where a session or transaction set it and took it back.
-    v_setup CONSTANT text := pg_catalog.lower(pg_catalog.btrim(COALESCE(pg_catalog.current_setting('gravity_memory.setup', true), '')));
+    v_setup CONSTANT text := pg_catalog.lower(pg_catalog.btrim(
+        COALESCE(pg_catalog.current_setting('gravity_memory.setup', true), '')));
 BEGIN
     IF pg_catalog.current_setting('row_security') OPERATOR(pg_catalog.<>) 'on' THEN
         RETURN;
@@ -9525,7 +9595,8 @@ BEGIN
     IF v_setup OPERATOR(pg_catalog.<>) ALL ('{on,off,""}'::pg_catalog.text[]) THEN
         RAISE EXCEPTION 'gravity_memory.setup must be on or off, not %', pg_catalog.quote_literal(v_setup)
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'RESET gravity_memory.setup; or SET gravity_memory.setup = off for the functions alone, without tables and triggers.';
+                  HINT = 'RESET gravity_memory.setup; or SET gravity_memory.setup = off for the functions alone, without tables and '
+                         'triggers.';
     END IF;
     -- CREATE EXTENSION hides notices; setup's say what is left to do, and are meant to be read.
     IF pg_catalog.current_setting('client_min_messages') OPERATOR(pg_catalog.=) 'warning' THEN

@@ -1,8 +1,8 @@
 -- _gravity_memory_adoption_functions(p_schema): what gravity_memory_adoption_report() says of functions made by hand.
 --
 -- Those that keep CREATE EXTENSION from working in p_schema: of the same name and parameters as one of ours, and, of the search
--- functions, of the same name alone, because PostgREST can call neither of two. The remedy renames them: triggers, views and policies
--- go on using them under the new name, until setup gives the triggers ours. DROP ... CASCADE would drop all of these.
+-- functions, of the same name alone, because PostgREST can call neither of two. The remedy renames them: triggers, views and
+-- policies go on using them under the new name, until setup gives the triggers ours. DROP ... CASCADE would drop all of these.
 CREATE FUNCTION @extschema@._gravity_memory_adoption_functions(p_schema text)
 RETURNS TABLE (severity text, finding text, object text, present text, plan text, lock text, remedy text)
 LANGUAGE sql
@@ -30,10 +30,12 @@ AS $_gravity_memory_adoption_functions$
                              WHEN 'cleanup_old_cache' THEN 'bef18293f4a0aed705ebbaca69d39c93' END
                     THEN 'as in the specification' ELSE 'not the specification''s' END,
                CASE WHEN p.prosecdef THEN 'SECURITY DEFINER' END,
-               'EXECUTE granted to ' || (SELECT string_agg(CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(x.grantee)::text END, ', ')
+               'EXECUTE granted to ' || (SELECT string_agg(CASE WHEN x.grantee = 0 THEN 'PUBLIC'
+                   ELSE pg_get_userbyid(x.grantee)::text END, ', ')
                                          FROM aclexplode(COALESCE(p.proacl, acldefault('f', p.proowner))) AS x
                                          WHERE x.grantee <> p.proowner),
-               'used by ' || (SELECT string_agg(pg_describe_object(d.classid, d.objid, d.objsubid), ', ' ORDER BY d.classid, d.objid)
+               'used by ' || (SELECT string_agg(pg_describe_object(d.classid, d.objid, d.objsubid), ', ' ORDER BY d.classid,
+                   d.objid)
                               FROM pg_depend AS d
                               WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = p.oid AND d.deptype IN ('n', 'a'))) || '.',
            'CREATE EXTENSION stops. Renamed, it stays in use until setup replaces the triggers; grant EXECUTE on ours anew.',
@@ -45,7 +47,8 @@ AS $_gravity_memory_adoption_functions$
       AND EXISTS (SELECT FROM ours AS o
                   WHERE o.proname = p.proname
                     AND (o.proargtypes = p.proargtypes
-                         OR o.proname IN ('match_memories', 'gravity_weighted_search', 'find_similar_memories', 'get_conversation_context',
+                         OR o.proname IN ('match_memories', 'gravity_weighted_search', 'find_similar_memories',
+                             'get_conversation_context',
                                           'recall_memories')))
 $_gravity_memory_adoption_functions$;
 

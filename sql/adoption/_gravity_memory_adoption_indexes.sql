@@ -1,8 +1,9 @@
 -- _gravity_memory_adoption_indexes(p_schema): what gravity_memory_adoption_report() says of indexes.
 --
 -- Those that are missing or invalid, and whether setup builds them at once (on tables up to setup_index_limit) or leaves them to
--- gravity_memory_index_ddl(), which builds concurrently; those of our names with another definition, which setup keeps; and those of
--- other names that serve the same, which need nothing but our name. Whether the two on embedding suit the rows is judged as setup does.
+-- gravity_memory_index_ddl(), which builds concurrently; those of our names with another definition, which setup keeps; and those
+-- of other names that serve the same, which need nothing but our name. Whether the two on embedding suit the rows is judged as
+-- setup does.
 CREATE FUNCTION @extschema@._gravity_memory_adoption_indexes(p_schema text)
 RETURNS TABLE (severity text, finding text, object text, present text, plan text, lock text, remedy text)
 LANGUAGE plpgsql
@@ -18,7 +19,8 @@ DECLARE
     v_method CONSTANT text := v_settings ->> 'embedding_index';
     v_min_rows CONSTANT bigint := (v_settings ->> 'embedding_index_min_rows')::bigint;
     v_memories CONSTANT regclass := (SELECT c.oid FROM pg_class AS c
-                                     WHERE c.oid = to_regclass(format('%I.%I', p_schema, 'gravity_map')) AND c.relkind IN ('r', 'p'));
+                                     WHERE c.oid = to_regclass(format('%I.%I', p_schema, 'gravity_map')) AND c.relkind IN ('r',
+                                         'p'));
     v_at_once CONSTANT text := 'SHARE while it is built and until the transaction is over: writers wait';
     v_concurrently CONSTANT text := 'SHARE UPDATE EXCLUSIVE: nobody waits';
     v_dimensions integer;
@@ -43,7 +45,8 @@ BEGIN
         JOIN pg_class AS c ON c.oid = i.indexrelid
         WHERE i.indrelid IN (SELECT t.oid FROM tables AS t)
     ), wanted AS (
-        SELECT c.index_name, c.is_unique, c.definition, t.oid AS table_oid, t.name, t.bytes, t.word, t.relkind, e.indexrelid, e.indisvalid,
+        SELECT c.index_name, c.is_unique, c.definition, t.oid AS table_oid, t.name, t.bytes, t.word, t.relkind, e.indexrelid,
+            e.indisvalid,
                e.indisunique, e.definition AS own_definition,
                (SELECT min(o.relname) FROM existing AS o
                 WHERE o.indrelid = t.oid AND o.relname <> c.index_name AND o.indisvalid AND NOT o.is_constraint
@@ -58,7 +61,8 @@ BEGIN
     SELECT 'change', CASE WHEN w.indexrelid IS NULL THEN 'missing_index' ELSE 'invalid_index' END, w.index_name,
            CASE WHEN w.indexrelid IS NULL THEN 'There is none of this name.'
                 ELSE 'It is invalid, after a build that failed or was interrupted.' END,
-           CASE WHEN w.bytes <= v_limit THEN 'create index, at once: ' ELSE 'create index, afterwards by gravity_memory_index_ddl(): ' END
+           CASE WHEN w.bytes <= v_limit THEN 'create index, at once: '
+               ELSE 'create index, afterwards by gravity_memory_index_ddl(): ' END
                || CASE WHEN w.indexrelid IS NULL THEN '' ELSE 'DROP INDEX, then ' END
                || format('CREATE%s INDEX%s %I ON %s %s', CASE WHEN w.is_unique THEN ' UNIQUE' ELSE '' END,
                          CASE WHEN w.bytes <= v_limit THEN '' ELSE w.word END, w.index_name, w.name, w.definition),
@@ -69,7 +73,8 @@ BEGIN
     WHERE w.indisvalid IS NOT TRUE AND w.same IS NULL
     UNION ALL
     SELECT 'change', 'same_index', w.index_name, format('%I serves the same, under another name.', w.same),
-           CASE WHEN w.bytes <= v_limit THEN 'create index, at once' ELSE 'create index, afterwards by gravity_memory_index_ddl()' END
+           CASE WHEN w.bytes <= v_limit THEN 'create index, at once'
+               ELSE 'create index, afterwards by gravity_memory_index_ddl()' END
                || '; unless the other one is renamed before, which spares a second index',
            'SHARE UPDATE EXCLUSIVE on the index: nobody waits',
            -- What is invalid and has the name goes first.
@@ -90,17 +95,28 @@ BEGIN
                <> @extschema@._gravity_memory_plain_index_definition(w.definition)
            OR w.indisunique <> w.is_unique)
     UNION ALL
-    SELECT 'note', 'invalid_index', e.relname::text, 'It is invalid, after a build that failed or was interrupted: it costs writers and serves nobody.',
+    SELECT 'note', 'invalid_index', e.relname::text,
+        'It is invalid, after a build that failed or was interrupted: it costs writers and serves nobody.',
            'Keep it.', v_concurrently, format('DROP INDEX%s %s', t.word, e.indexrelid::regclass)
     FROM existing AS e
     JOIN tables AS t ON t.oid = e.indrelid
     WHERE NOT e.indisvalid AND NOT EXISTS (SELECT FROM wanted AS w WHERE w.index_name = e.relname)
       AND e.relname !~ '^idx_gravity_map_embedding_(cosine|l2)$';
 
-    -- The two on embedding.
     IF v_memories IS NULL THEN
         RETURN;
     END IF;
+    -- As _gravity_memory_superseded_indexes() has it, whose tables are those of our own schema.
+    RETURN QUERY
+    SELECT 'change', 'unsuitable_index', c.relname::text, 'An earlier version made it.',
+           'drop index: idx_gravity_map_session_turns, read backwards, gives the same order',
+           'ACCESS EXCLUSIVE until the transaction is over: readers and writers wait', NULL::text
+    FROM pg_index AS i
+    JOIN pg_class AS c ON c.oid = i.indexrelid
+    WHERE i.indrelid = v_memories AND c.relname = 'idx_gravity_map_user_session'
+      AND pg_get_indexdef(i.indexrelid) LIKE '% USING btree (user\_id, session\_id, created\_at DESC) WHERE (session\_id IS NOT NULL)';
+
+    -- The two on embedding.
     SELECT a.atttypmod, has_column_privilege(a.attrelid, a.attnum, 'SELECT') AND NOT row_security_active(a.attrelid)
     INTO v_dimensions, v_may_look
     FROM pg_attribute AS a
@@ -119,11 +135,13 @@ BEGIN
            ON t.schemaname = n.nspname AND t.tablename = c.relname AND t.attname = 'embedding' AND NOT t.inherited
     WHERE c.relkind = 'r' AND (c.oid = v_memories OR c.oid IN (SELECT p.relid FROM pg_partition_tree(v_memories) AS p));
     IF v_may_look AND (v_pages <= 1000 OR v_rows IS NULL) THEN
-        EXECUTE format('SELECT count(*) FROM (SELECT FROM %I.gravity_map AS m WHERE m.embedding IS NOT NULL LIMIT 100000) AS c', p_schema)
+        EXECUTE format('SELECT count(*) FROM (SELECT FROM %I.gravity_map AS m WHERE m.embedding IS NOT NULL LIMIT 100000) AS c',
+            p_schema)
             INTO v_rows;
     END IF;
     v_rows := COALESCE(v_rows, 0);
-    v_is_large := (SELECT pg_table_size(v_memories) + COALESCE(sum(pg_table_size(p.relid)) FILTER (WHERE p.isleaf AND p.relid <> v_memories), 0)
+    v_is_large := (SELECT pg_table_size(v_memories) + COALESCE(sum(pg_table_size(p.relid)) FILTER (WHERE p.isleaf
+        AND p.relid <> v_memories), 0)
                    FROM pg_partition_tree(v_memories) AS p) > v_limit;
 
     RETURN QUERY
@@ -132,12 +150,16 @@ BEGIN
                 WHEN NOT e.valid THEN 'It is invalid, after a build that failed or was interrupted.'
                 ELSE format('It is %s; about %s memories have an embedding.', e.definition, v_rows::bigint) END,
            CASE s.finding
-               WHEN 'missing_index' THEN CASE WHEN v_is_large THEN 'create index, afterwards by the job train-vector-indexes, or by gravity_memory_index_ddl()'
+               WHEN 'missing_index' THEN CASE WHEN v_is_large
+                   THEN 'create index, afterwards by the job train-vector-indexes, or by gravity_memory_index_ddl()'
                                               ELSE 'create index, at once' END
-               WHEN 'invalid_index' THEN CASE WHEN v_is_large THEN 'create index, afterwards by the job train-vector-indexes, or by gravity_memory_index_ddl()'
+               WHEN 'invalid_index' THEN CASE WHEN v_is_large
+                   THEN 'create index, afterwards by the job train-vector-indexes, or by gravity_memory_index_ddl()'
                                               ELSE 'create index, at once' END
-               WHEN 'unsuitable_index' THEN format('drop index%s: embedding_index = %s, and below %s memories with an embedding none is kept',
-                                                   CASE WHEN v_is_large THEN ', afterwards by the job train-vector-indexes' ELSE '' END,
+               WHEN 'unsuitable_index'
+                   THEN format('drop index%s: embedding_index = %s, and below %s memories with an embedding none is kept',
+                                                   CASE WHEN v_is_large THEN ', afterwards by the job train-vector-indexes'
+                                                       ELSE '' END,
                                                    v_method, v_min_rows / 2)
                ELSE 'Keep it; the job train-vector-indexes replaces it concurrently when its kind or its lists do not suit. What was built '
                     || 'on an empty table finds little, and PostgreSQL does not tell: mark it, if it may have been.' END,
@@ -145,10 +167,12 @@ BEGIN
                 WHEN v_is_large THEN v_concurrently
                 WHEN s.finding = 'unsuitable_index' THEN 'ACCESS EXCLUSIVE until the transaction is over: readers and writers wait'
                 ELSE v_at_once END,
-           CASE s.finding WHEN 'embedding_index' THEN format('COMMENT ON INDEX %s IS %L', e.oid::regclass, 'gravity_memory: train again') END
+           CASE s.finding WHEN 'embedding_index' THEN format('COMMENT ON INDEX %s IS %L', e.oid::regclass,
+               'gravity_memory: train again') END
     FROM (VALUES ('idx_gravity_map_embedding_cosine', 2), ('idx_gravity_map_embedding_l2', 1)) AS w (name, least_dimensions)
     LEFT JOIN LATERAL (
-        SELECT i.indexrelid AS oid, i.indisvalid AS valid, substring(pg_get_indexdef(i.indexrelid) FROM ' (USING .*)$') AS definition
+        SELECT i.indexrelid AS oid, i.indisvalid AS valid, substring(pg_get_indexdef(i.indexrelid)
+            FROM ' (USING .*)$') AS definition
         FROM pg_index AS i
         WHERE i.indrelid = v_memories AND i.indexrelid = to_regclass(format('%I.%I', p_schema, w.name))
     ) AS e ON true
@@ -158,7 +182,8 @@ BEGIN
                         ELSE v_rows >= v_min_rows
                              AND (v_method <> 'ivfflat'
                                   OR (SELECT l.lists_fitting IS NOT NULL
-                                      FROM @extschema@._gravity_memory_ivfflat_lists(v_rows::bigint, v_dimensions) AS l)) END AS is_wanted
+                                      FROM @extschema@._gravity_memory_ivfflat_lists(v_rows::bigint,
+                                          v_dimensions) AS l)) END AS is_wanted
     ) AS v
     CROSS JOIN LATERAL (
         SELECT CASE WHEN e.valid AND v.is_wanted THEN 'note' ELSE 'change' END AS kind,

@@ -1,7 +1,7 @@
 -- _gravity_memory_adoption_jobs(p_schema): what gravity_memory_adoption_report() says of the jobs of pg_cron.
 --
--- A job made by hand that calls the same function is kept and not doubled, whatever its name; one of our name that runs something else
--- is kept, too, and ours is not scheduled. pg_cron shows a role its own jobs only. Without pg_cron one row says so.
+-- A job made by hand that calls the same function is kept and not doubled, whatever its name; one of our name that runs something
+-- else is kept, too, and ours is not scheduled. pg_cron shows a role its own jobs only. Without pg_cron one row says so.
 CREATE FUNCTION @extschema@._gravity_memory_adoption_jobs(p_schema text)
 RETURNS TABLE (severity text, finding text, object text, present text, plan text, lock text, remedy text)
 LANGUAGE plpgsql
@@ -27,7 +27,8 @@ BEGIN
         RETURN;
     END IF;
     FOR v_wanted IN
-        SELECT c.job_name, s.settings ->> d.setting AS schedule, replace(c.command, ' @extschema@.', format(' %I.', p_schema)) AS command
+        SELECT c.job_name, s.settings ->> d.setting AS schedule, replace(c.command, ' @extschema@.', format(' %I.',
+            p_schema)) AS command
         FROM @extschema@._gravity_memory_job_catalogue() AS c
         JOIN (VALUES ('cleanup-cache', 'cache_cleanup_schedule'), ('cleanup-events', 'feed_cleanup_schedule'),
                      ('evolve-arcs', 'arc_evolution_schedule'), ('train-vector-indexes', 'embedding_index_schedule'))
@@ -49,9 +50,11 @@ BEGIN
         EXECUTE 'SELECT j.jobname, j.schedule, j.command FROM cron.job AS j WHERE j.jobname = $1 AND j.username = current_user LIMIT 1'
             INTO v_job USING v_wanted.job_name;
         IF v_job.command IS NOT NULL THEN
-            RETURN QUERY SELECT 'note', 'other_job', v_wanted.job_name, format('A job of that name runs something else: %s', v_job.command),
+            RETURN QUERY SELECT 'note', 'other_job', v_wanted.job_name, format('A job of that name runs something else: %s',
+                v_job.command),
                 'Keep it. Ours is not scheduled; when setup is done, schedule it under another name.', 'none',
-                format('SELECT cron.schedule(%L, %L, %L)', 'gravity_memory ' || v_wanted.job_name, v_wanted.schedule, v_wanted.command);
+                format('SELECT cron.schedule(%L, %L, %L)', 'gravity_memory ' || v_wanted.job_name, v_wanted.schedule,
+                    v_wanted.command);
         ELSE
             RETURN QUERY SELECT 'change', 'missing_job', v_wanted.job_name, format('No job runs %s.', v_wanted.command),
                 format('schedule job, at %s', v_wanted.schedule), 'none', NULL::text;

@@ -1,9 +1,10 @@
 -- _gravity_memory_adoption_rows(p_schema): what gravity_memory_adoption_report() says of the rows.
 --
 -- Reads about 200 blocks of gravity_map, and all of memory_arcs: gravity outside 0 to 1, memories without a user, lengths of
--- embeddings where the column has none, entities that are JSON. Duplicate identifiers are looked for only where no unique index keeps
--- them out, and only in a table up to setup_index_limit; in a larger one, building that index finds them. What the caller may not
--- read, or reads under row security, is not looked at, and a row says so. Nothing here keeps setup from working but twin arcs.
+-- embeddings where the column has none, entities that are JSON. Duplicate identifiers are looked for only where no unique index
+-- keeps them out, and only in a table up to setup_index_limit; in a larger one, building that index finds them. What the caller
+-- may not read, or reads under row security, is not looked at, and a row says so. Nothing here keeps setup from working but twin
+-- arcs.
 CREATE FUNCTION @extschema@._gravity_memory_adoption_rows(p_schema text)
 RETURNS TABLE (severity text, finding text, object text, present text, plan text, lock text, remedy text)
 LANGUAGE plpgsql
@@ -44,7 +45,8 @@ BEGIN
     WHERE c.oid = to_regclass(v_memories) AND a.attnum > 0 AND NOT a.attisdropped
       AND has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid);
     IF v_types IS NOT NULL THEN
-        SELECT sum(pg_relation_size(p.relid)) FILTER (WHERE p.isleaf) INTO v_bytes FROM pg_partition_tree(v_memories::regclass) AS p;
+        SELECT sum(pg_relation_size(p.relid)) FILTER (WHERE p.isleaf) INTO v_bytes
+            FROM pg_partition_tree(v_memories::regclass) AS p;
         v_bytes := COALESCE(v_bytes, pg_relation_size(v_memories::regclass));
         v_percent := LEAST(100, 100.0 * 200 * current_setting('block_size')::integer / GREATEST(v_bytes, 1));
 
@@ -54,14 +56,15 @@ BEGIN
             RETURN QUERY
             SELECT 'note', 'gravity_out_of_range', 'gravity_map.gravity_score',
                    format('%s of %s rows looked at have a gravity below 0, above 1 or NaN.', v_found, v_rows),
-                   'Keep it. Only from the thresholds up to 1.5 or so it makes sense; NaN and infinity count as not high.', 'none',
+                   'Keep it. NaN and infinity count as not high; nothing checks what is written to an adopted table.', 'none',
                    format('UPDATE %s SET gravity_score = CASE WHEN gravity_score BETWEEN 0 AND 1 THEN gravity_score WHEN gravity_score = ''NaN'' '
                           'THEN NULL WHEN gravity_score < 0 THEN 0 ELSE 1 END WHERE NOT gravity_score BETWEEN 0 AND 1', v_memories)
             WHERE v_found > 0;
         END IF;
 
         IF v_types ->> 'user_id' IN ('text', 'character varying', 'uuid') THEN
-            EXECUTE format('SELECT count(*), count(*) FILTER (WHERE m.user_id IS NULL) FROM %s AS m TABLESAMPLE SYSTEM (%s)', v_memories, v_percent)
+            EXECUTE format('SELECT count(*), count(*) FILTER (WHERE m.user_id IS NULL) FROM %s AS m TABLESAMPLE SYSTEM (%s)',
+                v_memories, v_percent)
                 INTO v_rows, v_found;
             RETURN QUERY
             SELECT 'note', 'no_user', 'gravity_map.user_id', format('%s of %s rows looked at have none.', v_found, v_rows),
@@ -72,7 +75,8 @@ BEGIN
         IF v_types ->> 'entities' IN ('jsonb', 'json') THEN
             EXECUTE format('SELECT count(m.entities), count(*) FILTER (WHERE jsonb_typeof(m.entities::jsonb) <> ''array'''
                            ' OR EXISTS (SELECT FROM jsonb_array_elements(CASE jsonb_typeof(m.entities::jsonb) WHEN ''array'' THEN m.entities::jsonb'
-                           ' ELSE ''[]'' END) AS e WHERE jsonb_typeof(e) <> ''string'')) FROM %s AS m TABLESAMPLE SYSTEM (%s)', v_memories, v_percent)
+                           ' ELSE ''[]'' END) AS e WHERE jsonb_typeof(e) <> ''string'')) FROM %s AS m TABLESAMPLE SYSTEM (%s)',
+                               v_memories, v_percent)
                 INTO v_rows, v_found;
             RETURN QUERY
             SELECT 'note', 'entities_json', 'gravity_map.entities',
@@ -101,7 +105,8 @@ BEGIN
                        WHERE m.object = 'gravity_map.id' AND m.ordinal = 100) AND v_types ->> 'id' = 'uuid' THEN
             EXECUTE format('SELECT count(*) - count(DISTINCT m.id) FROM %s AS m', v_memories) INTO v_found;
             RETURN QUERY
-            SELECT 'blocks', 'duplicate_keys', 'gravity_map.id', format('%s rows have no id, or one that another row has.', v_found),
+            SELECT 'blocks', 'duplicate_keys', 'gravity_map.id', format('%s rows have no id, or one that another row has.',
+                v_found),
                    'The unique index on id cannot be built while they are there.', 'none', NULL::text
             WHERE v_found > 0;
         END IF;
@@ -113,17 +118,22 @@ BEGIN
             OR EXISTS (
                 SELECT FROM @extschema@._gravity_memory_trigger_catalogue() AS c
                 WHERE c.definition ~ '_gravity_memory_keep_derived\(\)$'
-                  AND NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = to_regclass(v_memories) AND g.tgname = c.trigger_name));
+                  AND NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = to_regclass(v_memories)
+                      AND g.tgname = c.trigger_name));
         IF v_must_derive THEN
             EXECUTE format('SELECT count(*) FROM (SELECT FROM %s AS m LIMIT 10001) AS m', v_memories) INTO v_rows;
             v_is_few := v_rows <= 10000
-                AND (SELECT pg_table_size(v_memories::regclass) + COALESCE(sum(pg_table_size(p.relid)) FILTER (WHERE p.isleaf AND p.relid <> v_memories::regclass), 0)
+                AND (SELECT pg_table_size(v_memories::regclass) + COALESCE(sum(pg_table_size(p.relid)) FILTER (WHERE p.isleaf
+                    AND p.relid <> v_memories::regclass), 0)
                      FROM pg_partition_tree(v_memories::regclass) AS p) <= 1024 * 1024 * (v_settings ->> 'setup_index_limit')::numeric;
             RETURN QUERY
             SELECT 'change', 'rows_to_derive', 'memory_digests, memory_postings',
-                   format('%s memories, of which nothing is derived.', CASE WHEN v_rows > 10000 THEN 'More than 10000' ELSE v_rows::text END),
-                   CASE WHEN v_is_few THEN 'derive rows, at once' ELSE 'derive rows, afterwards by CALL gravity_memory_rebuild_recall(), in batches' END,
-                   CASE WHEN v_is_few THEN format('Writers wait for about %s s', round(v_rows * 0.0003, 1)) ELSE 'none' END, NULL::text
+                   format('%s memories, of which nothing is derived.', CASE WHEN v_rows > 10000 THEN 'More than 10000'
+                       ELSE v_rows::text END),
+                   CASE WHEN v_is_few THEN 'derive rows, at once'
+                       ELSE 'derive rows, afterwards by CALL gravity_memory_rebuild_recall(), in batches' END,
+                   CASE WHEN v_is_few THEN format('Writers wait for about %s s', round(v_rows * 0.0003, 1)) ELSE 'none' END,
+                       NULL::text
             WHERE v_rows > 0;
             RETURN QUERY
             SELECT 'note', 'old_memories', 'gravity_map', 'The memories that are there.',
@@ -142,7 +152,8 @@ BEGIN
     IF (SELECT count(*) = 4 AND bool_and(t.value IN ('text', 'character varying')) FROM jsonb_each_text(v_types) AS t
         WHERE t.key IN ('user_id', 'emotion_type', 'arc_name', 'evolution_stage'))
        AND NOT EXISTS (SELECT FROM pg_index AS i
-                       WHERE i.indexrelid = to_regclass(format('%I.%I', p_schema, 'idx_memory_arcs_open_automatic')) AND i.indisvalid) THEN
+                       WHERE i.indexrelid = to_regclass(format('%I.%I', p_schema, 'idx_memory_arcs_open_automatic'))
+                           AND i.indisvalid) THEN
         EXECUTE format('SELECT COALESCE(sum(d.n - 1), 0) FROM (SELECT count(*) AS n FROM %s AS a WHERE a.evolution_stage IN (''forming'', ''active'')'
                        ' AND a.arc_name = a.emotion_type || '' arc (auto-created)'' AND a.user_id IS NOT NULL GROUP BY a.user_id, a.emotion_type) AS d',
                        v_arcs) INTO v_found;

@@ -1,7 +1,7 @@
 -- _gravity_memory_adoption_tables(p_schema): what gravity_memory_adoption_report() says of tables and columns.
 --
--- The tables that are there with their size, the columns that setup would add, the tables it would create, what it cannot adopt, who
--- owns them, and what hangs on them: partitions, row security, publications, foreign keys, default privileges.
+-- The tables that are there with their size, the columns that setup would add, the tables it would create, what it cannot adopt,
+-- who owns them, and what hangs on them: partitions, row security, publications, foreign keys, default privileges.
 CREATE FUNCTION @extschema@._gravity_memory_adoption_tables(p_schema text)
 RETURNS TABLE (severity text, finding text, object text, present text, plan text, lock text, remedy text)
 LANGUAGE plpgsql
@@ -24,13 +24,15 @@ BEGIN
     FROM @extschema@._gravity_memory_mismatches_in(p_schema) AS m;
 
     IF NOT has_schema_privilege(p_schema, 'CREATE') THEN
-        RETURN QUERY SELECT 'blocks', 'no_create', p_schema, format('%I may not create anything in the schema %I.', current_user, p_schema),
+        RETURN QUERY SELECT 'blocks', 'no_create', p_schema, format('%I may not create anything in the schema %I.', current_user,
+            p_schema),
             'Setup stops at the first table that it creates.', 'none',
             format('GRANT CREATE, USAGE ON SCHEMA %I TO %I', p_schema, current_user);
     END IF;
 
     RETURN QUERY
-    SELECT 'blocks', 'other_owner', c.relname::text, format('It belongs to %I, of whom %I is no member.', pg_get_userbyid(c.relowner), current_user),
+    SELECT 'blocks', 'other_owner', c.relname::text, format('It belongs to %I, of whom %I is no member.',
+        pg_get_userbyid(c.relowner), current_user),
            'Setup stops: only the owner of a table adds columns and triggers to it.', 'none',
            format('GRANT %I TO %I', pg_get_userbyid(c.relowner), current_user)
     FROM pg_class AS c
@@ -40,8 +42,10 @@ BEGIN
     SELECT 'note', 'table', c.relname::text,
            format('%s%s, %s with indexes, owner %I, %s.',
                   CASE c.relkind WHEN 'p' THEN 'A partitioned table, its rows are in its partitions' ELSE 'A table' END,
-                  CASE WHEN c.relkind = 'p' THEN '' WHEN c.reltuples < 0 THEN ', never analyzed' ELSE format(', about %s rows', c.reltuples::bigint) END,
-                  pg_size_pretty(COALESCE((SELECT sum(pg_total_relation_size(p.relid)) FROM pg_partition_tree(c.oid) AS p WHERE p.isleaf),
+                  CASE WHEN c.relkind = 'p' THEN '' WHEN c.reltuples < 0 THEN ', never analyzed' ELSE format(', about %s rows',
+                      c.reltuples::bigint) END,
+                  pg_size_pretty(COALESCE((SELECT sum(pg_total_relation_size(p.relid)) FROM pg_partition_tree(c.oid) AS p
+                      WHERE p.isleaf),
                                           pg_total_relation_size(c.oid))),
                   pg_get_userbyid(c.relowner),
                   COALESCE((SELECT 'with columns of its own: ' || string_agg(a.attname, ', ' ORDER BY a.attnum)
@@ -64,7 +68,8 @@ BEGIN
 
     RETURN QUERY
     SELECT 'change', 'missing_columns', t.table_name, format('Missing: %s.', string_agg(w.column_name, ', ' ORDER BY w.ordinal)),
-           'add column ' || string_agg(format('%I %s', w.column_name, btrim(w.data_type || ' ' || w.modifiers)), ', ' ORDER BY w.ordinal),
+           'add column ' || string_agg(format('%I %s', w.column_name, btrim(w.data_type || ' ' || w.modifiers)), ', '
+               ORDER BY w.ordinal),
            'ACCESS EXCLUSIVE until the transaction is over; no row is rewritten', NULL::text
     FROM @extschema@._gravity_memory_table_catalogue() AS t
     JOIN @extschema@._gravity_memory_column_catalogue() AS w ON w.table_name = t.table_name
@@ -88,7 +93,8 @@ BEGIN
 
     -- The live application's own name.
     RETURN QUERY
-    SELECT 'note', 'other_name', format('%s.%s', o.table_name, o.actual), format('There is no column %I, and one %I.', o.wanted, o.actual),
+    SELECT 'note', 'other_name', format('%s.%s', o.table_name, o.actual), format('There is no column %I, and one %I.', o.wanted,
+        o.actual),
            format('Setup adds an empty %I; renamed before, this one is used, and the application has to call it so.', o.wanted),
            'ACCESS EXCLUSIVE, for a moment',
            format('ALTER TABLE %I.%I RENAME COLUMN %I TO %I', p_schema, o.table_name, o.actual, o.wanted)
@@ -101,7 +107,8 @@ BEGIN
 
     RETURN QUERY
     SELECT 'change', 'missing_table', t.table_name, 'There is none.',
-           'create table, with its indexes and triggers' || CASE WHEN v_owner <> current_user THEN format('; it is given to %I', v_owner) ELSE '' END,
+           'create table, with its indexes and triggers' || CASE WHEN v_owner <> current_user THEN format('; it is given to %I',
+               v_owner) ELSE '' END,
            CASE WHEN t.table_name = 'memory_arc_associations' AND v_present <> '{}'
                 THEN 'SHARE ROW EXCLUSIVE on the tables it refers to, until the transaction is over: writers wait' ELSE 'none' END,
            NULL::text
@@ -111,7 +118,8 @@ BEGIN
     RETURN QUERY
     SELECT 'note', 'partitioned', c.relname::text,
            format('%s partitions.', (SELECT count(*) FROM pg_partition_tree(c.oid) AS p WHERE p.isleaf)),
-           'Its indexes are built without CONCURRENTLY, which PostgreSQL does not offer there.', 'SHARE while each index is built: writers wait',
+           'Its indexes are built without CONCURRENTLY, which PostgreSQL does not offer there.',
+               'SHARE while each index is built: writers wait',
            NULL::text
     FROM pg_class AS c
     WHERE c.oid = ANY (v_present) AND c.relkind = 'p';
@@ -122,7 +130,8 @@ BEGIN
                   COALESCE('policies: ' || (SELECT string_agg(format('%I (%s, %s)', p.polname,
                                                   CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE'
                                                                 WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
-                                                  (SELECT string_agg(CASE WHEN r.oid = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(r.oid)::text END, ', ')
+                                                  (SELECT string_agg(CASE WHEN r.oid = 0 THEN 'PUBLIC'
+                                                      ELSE pg_get_userbyid(r.oid)::text END, ', ')
                                                    FROM unnest(p.polroles) AS r (oid))), '; ' ORDER BY p.polname)
                                             FROM pg_policy AS p WHERE p.polrelid = c.oid),
                            'without any policy, so that only the owner and BYPASSRLS roles see rows')),
@@ -143,14 +152,16 @@ BEGIN
     RETURN QUERY
     SELECT 'note', 'publication', p.pubname::text,
            CASE WHEN p.puballtables THEN 'Publishes all tables.'
-                ELSE 'Publishes ' || concat_ws(', ', CASE WHEN s.is_schema THEN format('all tables of the schema %I', p_schema) END, r.tables) || '.' END,
+                ELSE 'Publishes ' || concat_ws(', ', CASE WHEN s.is_schema THEN format('all tables of the schema %I', p_schema) END,
+                    r.tables) || '.' END,
            CASE WHEN p.puballtables OR s.is_schema
-                THEN 'Keep it. It will publish the tables that setup creates, too; subscribers need them, or what they derive is published for nothing.'
+                THEN 'Keep it. It will publish the tables that setup creates, too, and its subscribers need them then.'
                 ELSE 'Keep it, as it is; gravity_memory_enable_realtime() adds tables to supabase_realtime.' END,
            'none', NULL::text
     FROM pg_publication AS p
     CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM pg_publication_namespace AS n
-                                       WHERE n.pnpubid = p.oid AND n.pnnspid = (SELECT x.oid FROM pg_namespace AS x WHERE x.nspname = p_schema))
+                                       WHERE n.pnpubid = p.oid AND n.pnnspid = (SELECT x.oid FROM pg_namespace AS x
+                                           WHERE x.nspname = p_schema))
                         AS is_schema) AS s
     CROSS JOIN LATERAL (SELECT string_agg(c.relname, ', ' ORDER BY c.relname) AS tables
                         FROM pg_publication_rel AS r JOIN pg_class AS c ON c.oid = r.prrelid
@@ -175,7 +186,8 @@ BEGIN
     JOIN pg_class AS c ON c.oid = ANY (v_present) AND c.relname = 'memory_arc_associations' AND c.relkind = 'r'
     WHERE to_regclass(format('%I.%I', p_schema, r.name)) = ANY (v_present)
       AND NOT EXISTS (SELECT FROM pg_constraint AS k
-                      WHERE k.contype = 'f' AND k.conrelid = c.oid AND k.confrelid = to_regclass(format('%I.%I', p_schema, r.name)));
+                      WHERE k.contype = 'f' AND k.conrelid = c.oid AND k.confrelid = to_regclass(format('%I.%I', p_schema,
+                          r.name)));
 
     -- Supabase gives what is created in public to anon, so that a REVOKE from PUBLIC does not reach it.
     RETURN QUERY

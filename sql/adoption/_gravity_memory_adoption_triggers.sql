@@ -28,7 +28,8 @@ AS $_gravity_memory_adoption_triggers$
         JOIN pg_proc AS p ON p.oid = t.tgfoid
         WHERE NOT EXISTS (SELECT FROM wanted AS w WHERE w.trigger_oid = t.oid)
     )
-    SELECT 'change', 'missing_triggers', w.table_name, 'Missing: ' || string_agg(w.trigger_name, ', ' ORDER BY w.trigger_name) || '.',
+    SELECT 'change', 'missing_triggers', w.table_name, 'Missing: ' || string_agg(w.trigger_name, ', ' ORDER BY w.trigger_name)
+        || '.',
            'create trigger, ' || count(*) || ' of them',
            'SHARE ROW EXCLUSIVE until the transaction is over: writers wait', NULL::text
     FROM wanted AS w
@@ -42,16 +43,20 @@ AS $_gravity_memory_adoption_triggers$
     WHERE pg_get_triggerdef(w.trigger_oid) <> w.definition
     UNION ALL
     SELECT CASE WHEN o.is_derived THEN 'blocks' ELSE 'note' END,
-           CASE WHEN o.is_derived THEN 'foreign_trigger' WHEN o.notifies OR o.makes_arcs THEN 'doubled_trigger' ELSE 'own_trigger' END,
-           format('%I on %I', o.tgname, o.table_name), pg_get_triggerdef(o.oid) || CASE o.tgenabled WHEN 'D' THEN ' (switched off).' ELSE '.' END,
+           CASE WHEN o.is_derived THEN 'foreign_trigger' WHEN o.notifies OR o.makes_arcs THEN 'doubled_trigger'
+               ELSE 'own_trigger' END,
+           format('%I on %I', o.tgname, o.table_name), pg_get_triggerdef(o.oid) || CASE o.tgenabled WHEN 'D'
+               THEN ' (switched off).' ELSE '.' END,
            CASE WHEN o.is_derived THEN 'Setup stops: no trigger but ours may stand on what is derived.'
                 ELSE 'Keep it. It runs beside ours' || CASE
-                         WHEN o.notifies AND o.makes_arcs THEN ', and seems to announce on our channels and to make arcs, as ours do: both happen twice then'
+                         WHEN o.notifies AND o.makes_arcs
+                             THEN ', and seems to announce on our channels and to make arcs, as ours do: both happen twice then'
                          WHEN o.notifies THEN ', and seems to announce on our channels, as ours do: listeners hear of a memory twice then'
                          WHEN o.makes_arcs THEN ', and seems to make arcs, as ours do: a cluster may get two then'
                          ELSE '' END || '.' END,
            CASE WHEN o.is_derived OR o.notifies OR o.makes_arcs THEN 'ACCESS EXCLUSIVE, for a moment' ELSE 'none' END,
-           CASE WHEN o.is_derived OR o.notifies OR o.makes_arcs THEN format('DROP TRIGGER %I ON %s', o.tgname, o.tgrelid::regclass) END
+           CASE WHEN o.is_derived OR o.notifies OR o.makes_arcs THEN format('DROP TRIGGER %I ON %s', o.tgname,
+               o.tgrelid::regclass) END
     FROM others AS o
 $_gravity_memory_adoption_triggers$;
 

@@ -1,14 +1,15 @@
 -- gravity_memory_adoption_report(p_schema): what setup would find in a schema and do with it, before it does anything.
 --
--- p_schema: where the tables are; NULL (default): the extension's own schema. With SET gravity_memory.setup = off, CREATE EXTENSION
--- makes functions only, in any schema, so that this can be asked before a table is touched, and where functions made by hand would
--- keep the extension from being created beside them. Changes nothing, takes no lock but that of reading, and works on a standby.
--- Returns one row per finding, what stops setup first: severity (blocks: setup or CREATE EXTENSION stops; change: setup does something;
--- note: to be known), finding (a short name, the same in every version), object, present (what is there), plan (what setup does),
--- lock (what is locked, and how long, by the plan or by the remedy where there is one) and remedy: a statement for the owner to run
--- before setup, NULL where there is nothing to run. docs/adoption.md goes through it.
--- Sizes and rows are estimates of the planner, and gravity_map is read in samples, so that it takes a second at most, whatever the number of memories.
--- Errors: 3F000 for a schema that does not exist. Reads with the caller's rights; who owns the tables may see all of it.
+-- p_schema: where the tables are; NULL (default): the extension's own schema. With SET gravity_memory.setup = off, CREATE
+-- EXTENSION makes functions only, in any schema, so that this can be asked before a table is touched, and where functions made by
+-- hand would keep the extension from being created beside them. Changes nothing, takes no lock but that of reading, and works on a
+-- standby. Returns one row per finding, what stops setup first: severity (blocks: setup or CREATE EXTENSION stops; change: setup
+-- does something; note: to be known), finding (a short name, the same in every version), object, present (what is there), plan
+-- (what setup does), lock (what is locked, and how long, by the plan or by the remedy where there is one) and remedy: a statement
+-- for the owner to run before setup, NULL where there is nothing to run. docs/adoption.md goes through it. Sizes and rows are
+-- estimates of the planner, and gravity_map is read in samples, so that it takes some tenths of a second, whatever the number of
+-- memories; where it was never analyzed, up to 100,000 embeddings are counted, which reads the table until they are found. Errors:
+-- 3F000 for a schema that does not exist. Reads with the caller's rights; who owns the tables may see all of it.
 CREATE FUNCTION @extschema@.gravity_memory_adoption_report(p_schema text DEFAULT NULL)
 RETURNS TABLE (severity text, finding text, object text, present text, plan text, lock text, remedy text)
 LANGUAGE plpgsql
@@ -25,8 +26,10 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_namespace AS n WHERE n.nspname = v_schema) THEN
         RAISE EXCEPTION 'there is no schema %', quote_literal(v_schema)
             USING ERRCODE = 'invalid_schema_name',
-                  HINT = COALESCE((SELECT 'Tables called gravity_map are in: ' || string_agg(n.nspname, ', ' ORDER BY n.nspname) || '.'
-                                   FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relname = 'gravity_map'),
+                  HINT = COALESCE((SELECT 'Tables called gravity_map are in: ' || string_agg(n.nspname, ', ' ORDER BY n.nspname)
+                      || '.'
+                                   FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+                                       WHERE c.relname = 'gravity_map'),
                                   'Name the schema of the tables, as it is in pg_namespace, without quotes.');
     END IF;
 
@@ -34,7 +37,8 @@ BEGIN
     SELECT f.*
     FROM (
         SELECT 'note', 'extension', 'gravity_memory', format('The extension is in the schema %I.', v_own),
-               format('To adopt the tables of %I: DROP EXTENSION gravity_memory, then CREATE EXTENSION gravity_memory SCHEMA %I.', v_schema, v_schema),
+               format('To adopt the tables of %I: DROP EXTENSION gravity_memory, then CREATE EXTENSION gravity_memory SCHEMA %I.',
+                   v_schema, v_schema),
                'none', NULL
         WHERE v_schema <> v_own
         UNION ALL SELECT t.* FROM @extschema@._gravity_memory_adoption_functions(v_schema) AS t

@@ -1,12 +1,12 @@
 -- _gravity_memory_mismatches_in(p_schema): why the tables of a schema cannot be adopted, one row per mismatch.
 --
--- Looks at every table of the catalogue that exists in p_schema: its kind, the types of its columns, columns that cannot be added to a
--- table with rows, the unique key that foreign keys need, and columns of the arc tables that our inserts could not fill.
--- Columns that are merely missing, and columns of the application's own, are no mismatch.
--- Returns the table; an ordinal within it; the object; problem and advice, in words; remedy, the statement that mends it without
--- losing a value, NULL where only the owner can know it; and lock: what that statement locks the table with.
--- Where values would have to be converted, the remedy renames the column away, which takes a moment whatever the size; setup then adds an
--- empty one, and the values can be copied in batches. A column that setup cannot add is converted where it stands.
+-- Looks at every table of the catalogue that exists in p_schema: its kind, the types of its columns, columns that cannot be added
+-- to a table with rows, the unique key that foreign keys need, and columns of the arc tables that our inserts could not fill.
+-- Columns that are merely missing, and columns of the application's own, are no mismatch. Returns the table; an ordinal within it;
+-- the object; problem and advice, in words; remedy, the statement that mends it without losing a value, NULL where only the owner
+-- can know it; and lock: what that statement locks the table with. Where values would have to be converted, the remedy renames the
+-- column away, which takes a moment whatever the size; setup then adds an empty one, and the values can be copied in batches. A
+-- column that setup cannot add is converted where it stands.
 CREATE FUNCTION @extschema@._gravity_memory_mismatches_in(p_schema text)
 RETURNS TABLE (table_name text, ordinal integer, object text, problem text, advice text, remedy text, lock text)
 LANGUAGE sql
@@ -18,7 +18,8 @@ AS $_gravity_memory_mismatches_in$
     WITH existing AS (
         SELECT t.table_name, c.oid AS table_oid, c.relkind, format('%I.%I', p_schema, t.table_name) AS name,
                'ACCESS EXCLUSIVE, for a moment' AS briefly,
-               format('ACCESS EXCLUSIVE while the table is rewritten (%s)', pg_size_pretty(pg_total_relation_size(c.oid))) AS rewriting
+               format('ACCESS EXCLUSIVE while the table is rewritten (%s)',
+                   pg_size_pretty(pg_total_relation_size(c.oid))) AS rewriting
         FROM @extschema@._gravity_memory_table_catalogue() AS t
         JOIN pg_class AS c ON c.oid = to_regclass(format('%I.%I', p_schema, t.table_name))
     ), wanted AS (
@@ -124,8 +125,10 @@ AS $_gravity_memory_mismatches_in$
         SELECT c.table_name, 200, c.index_name,
                format('the name %I belongs to another relation, and %I needs it for an index', c.index_name, c.table_name),
                'rename that relation',
-               CASE o.relkind WHEN 'c' THEN format('ALTER TYPE %I.%I RENAME TO %I', p_schema, c.index_name, c.index_name || '_before')
-                              WHEN 'i' THEN format('ALTER INDEX %I.%I RENAME TO %I', p_schema, c.index_name, c.index_name || '_before')
+               CASE o.relkind WHEN 'c' THEN format('ALTER TYPE %I.%I RENAME TO %I', p_schema, c.index_name, c.index_name
+                   || '_before')
+                              WHEN 'i' THEN format('ALTER INDEX %I.%I RENAME TO %I', p_schema, c.index_name, c.index_name
+                                  || '_before')
                               ELSE format('ALTER TABLE %I.%I RENAME TO %I', p_schema, c.index_name, c.index_name || '_before') END,
                CASE o.relkind WHEN 'i' THEN 'SHARE UPDATE EXCLUSIVE on the index: nobody waits'
                               ELSE 'ACCESS EXCLUSIVE on that relation, for a moment' END
@@ -139,7 +142,8 @@ AS $_gravity_memory_mismatches_in$
                format('ALTER TABLE %I ADD PRIMARY KEY (%I)', w.table_name, w.column_name),
                CASE w.relkind WHEN 'p' THEN format('ALTER TABLE %s ADD UNIQUE (%I)', w.name, w.column_name)
                               ELSE format('CREATE UNIQUE INDEX CONCURRENTLY ON %s (%I)', w.name, w.column_name) END,
-               CASE w.relkind WHEN 'p' THEN 'ACCESS EXCLUSIVE while the index is built' ELSE 'SHARE UPDATE EXCLUSIVE: nobody waits' END
+               CASE w.relkind WHEN 'p' THEN 'ACCESS EXCLUSIVE while the index is built'
+                   ELSE 'SHARE UPDATE EXCLUSIVE: nobody waits' END
         FROM wanted AS w
         WHERE w.table_name IN ('gravity_map', 'memory_arcs') AND w.column_name = 'id' AND w.attnum IS NOT NULL
           AND NOT EXISTS (SELECT FROM pg_index AS i
