@@ -57,6 +57,192 @@ BEGIN
 END
 $vector_type_path$;
 
+-- sql/arcs/_gravity_memory_hold_members.sql
+
+-- _gravity_memory_hold_members(p_memory_ids): keeps memories that are being linked by hand from changing until the transaction ends.
+--
+-- Whoever changes a memory's gravity recounts the arcs that hold it, but does not see a link that is not committed; whoever links it
+-- does not see a change that is not. Both at a time would leave the arc with totals of no moment. Automatic arcs need no such
+-- lock: their writers take turns by cluster. A memory that another transaction holds is looked at again for half a second, as
+-- in _gravity_memory_link_memories(), because that transaction may be waiting for locks of ours; then a WARNING says so.
+CREATE FUNCTION @extschema@._gravity_memory_hold_members(p_memory_ids uuid[])
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_hold_members$
+DECLARE
+    v_held uuid[];
+BEGIN
+    FOR v_attempt IN 1..50 LOOP
+        v_held := ARRAY(SELECT g.id FROM @extschema@.gravity_map AS g WHERE g.id = ANY (p_memory_ids) FOR NO KEY UPDATE SKIP LOCKED);
+        IF cardinality(v_held) = (SELECT count(*) FROM @extschema@.gravity_map AS g WHERE g.id = ANY (p_memory_ids)) THEN
+            RETURN;
+        END IF;
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+    RAISE WARNING 'gravity_memory: the totals of an arc may be out of date: another transaction is changing a memory that was linked to it'
+        USING ERRCODE = 'lock_not_available', HINT = 'Link the memory again when the other transaction has ended.';
+END
+$_gravity_memory_hold_members$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_hold_members(uuid[]) IS
+    'Keeps memories that are being linked from changing until the transaction ends.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_hold_members(uuid[]) FROM PUBLIC;
+
+-- sql/arcs/_gravity_memory_keep_arc_totals.sql
+
+-- _gravity_memory_keep_arc_totals(): trigger function, AFTER INSERT, UPDATE, DELETE and TRUNCATE on memory_arc_associations, per statement.
+--
+-- Whoever links or unlinks a memory, the application included, the arc's totals follow. New members of an open arc are added to
+-- its running mean, so that the cost of a link does not grow with the arc; all else is recounted, and so is an arc made by hand
+-- that was never counted before.
+-- SECURITY DEFINER, because a writer who may only insert memories links them through trigger_arc_building(), and because deleting a
+-- memory cascades here. It writes nothing but totals computed from the tables.
+-- A fault is a WARNING: the link, or the deletion of a memory, stands.
+CREATE OR REPLACE FUNCTION @extschema@._gravity_memory_keep_arc_totals()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $_gravity_memory_keep_arc_totals$
+DECLARE
+    v_arc record;
+    v_state jsonb;
+    v_writes bigint;
+    v_left uuid[] := '{}'::uuid[];
+BEGIN
+    IF NOT @extschema@._gravity_memory_may_write_arcs() THEN
+        RETURN NULL;
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        IF pg_trigger_depth() = 1 THEN
+            PERFORM @extschema@._gravity_memory_hold_members(ARRAY(SELECT n.memory_id FROM new_rows AS n));
+        END IF;
+        FOR v_arc IN
+            SELECT n.arc_id, count(*)::integer AS members, count(m.gravity_score) AS weighed, sum(m.gravity_score) AS gravity,
+                   max(m.gravity_score) AS peak, min(m.created_at) AS first_at, max(m.created_at) AS last_at
+            FROM new_rows AS n
+            -- OFFSET 0 keeps this a lookup by id: to statistics gathered during a long load the table is empty, and a join reads it all.
+            CROSS JOIN LATERAL (SELECT g.gravity_score, g.created_at FROM @extschema@.gravity_map AS g WHERE g.id = n.memory_id OFFSET 0)
+                AS m
+            GROUP BY n.arc_id
+            ORDER BY n.arc_id
+        LOOP
+            v_state := @extschema@._gravity_memory_unsettled_arcs();
+            v_writes := COALESCE((v_state ->> 'writes')::bigint, 0);
+            -- An arc that waits for its recount must not be added to: its count is already behind.
+            -- After 100 writes, only small arcs, and those that this transaction has not written yet, are written at once.
+            UPDATE @extschema@.memory_arcs AS a
+            SET gravity_center = (CASE WHEN a.memory_count > 0 THEN a.gravity_center * a.memory_count ELSE 0 END + v_arc.gravity)
+                                 / (COALESCE(a.memory_count, 0) + v_arc.members),
+                memory_count = COALESCE(a.memory_count, 0) + v_arc.members,
+                peak_gravity = GREATEST(a.peak_gravity, v_arc.peak),
+                first_memory_at = LEAST(a.first_memory_at, v_arc.first_at),
+                last_memory_at = GREATEST(a.last_memory_at, v_arc.last_at),
+                updated_at = now()
+            WHERE a.id = v_arc.arc_id
+              -- IS TRUE keeps the planner to the primary key: without statistics it reads all of a partial index instead.
+              AND (a.arc_name = a.emotion_type || ' arc (auto-created)' OR (a.memory_count > 0 AND a.first_memory_at IS NOT NULL))
+                  IS TRUE
+              AND (a.memory_count = 0 OR a.gravity_center IS NOT NULL)
+              AND (a.evolution_stage IN ('forming', 'active')) IS TRUE
+              AND v_arc.weighed = v_arc.members AND v_arc.gravity < 'Infinity'
+              AND NOT COALESCE(v_state -> 'waiting' ? a.id::text, false)
+              AND (v_writes < 100 OR a.updated_at <> now() OR a.memory_count < 100);
+            IF FOUND THEN
+                PERFORM set_config('gravity_memory.arc_totals',
+                                   (v_state || jsonb_build_object('writes', v_writes + 1))::text, true);
+            ELSE
+                v_left := v_left || array_fill(v_arc.arc_id, ARRAY[v_arc.members]);
+            END IF;
+        END LOOP;
+        PERFORM @extschema@._gravity_memory_unsettle_arcs(v_left);
+    ELSIF TG_OP = 'TRUNCATE' THEN
+        PERFORM @extschema@._gravity_memory_recount_arcs(ARRAY(SELECT a.id FROM @extschema@.memory_arcs AS a WHERE a.memory_count > 0));
+    ELSIF TG_OP = 'DELETE' THEN
+        PERFORM @extschema@._gravity_memory_unsettle_arcs(ARRAY(SELECT o.arc_id FROM old_rows AS o));
+    ELSE
+        PERFORM @extschema@._gravity_memory_unsettle_arcs(ARRAY(
+            SELECT c.arc_id
+            FROM ((SELECT o.memory_id, o.arc_id FROM old_rows AS o EXCEPT SELECT n.memory_id, n.arc_id FROM new_rows AS n)
+                  UNION ALL
+                  (SELECT n.memory_id, n.arc_id FROM new_rows AS n EXCEPT SELECT o.memory_id, o.arc_id FROM old_rows AS o)) AS c));
+    END IF;
+
+    -- Inside another trigger or a cascade there is more to come; whoever is outermost settles, at the latest the commit.
+    IF pg_trigger_depth() = 1 THEN
+        PERFORM @extschema@._gravity_memory_settle_arc_totals();
+    END IF;
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'gravity_memory: the totals of an arc were not updated: %', SQLERRM
+        USING ERRCODE = SQLSTATE, HINT = 'Run SELECT gravity_memory_rebuild_arcs(user_id) for the user.';
+    RETURN NULL;
+END
+$_gravity_memory_keep_arc_totals$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_keep_arc_totals() IS
+    'Trigger function: keeps an arc''s running mean, count, peak and times as its members come and go.';
+
+-- sql/derivation/_gravity_memory_derive_memories.sql
+
+-- _gravity_memory_derive_memories(p_user_id, p_memory_ids, p_wait): derives what recall reads, for memories that are there already.
+--
+-- Locks each row against changes, not against reading, for the moment of one batch, so that what was derived from an older version never
+-- overwrites what a trigger derived from a newer one, and two rebuilds never derive the same memory at a time (FOR SHARE would let
+-- them); who only refers to the memory does not notice. Without p_wait, rows that another transaction is changing are passed over:
+-- waiting for several of them could deadlock.
+-- Returns the memories it passed over, which have to be tried again. Memories that are gone are left out.
+CREATE OR REPLACE FUNCTION @extschema@._gravity_memory_derive_memories(p_user_id text, p_memory_ids uuid[], p_wait boolean)
+RETURNS uuid[]
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $_gravity_memory_derive_memories$
+DECLARE
+    v_locked uuid[];
+    v_user_ids text[];
+BEGIN
+    IF p_wait THEN
+        v_locked := ARRAY(SELECT m.id FROM @extschema@.gravity_map AS m
+                          WHERE m.id = ANY (p_memory_ids) AND m.user_id = p_user_id
+                          FOR NO KEY UPDATE);
+    ELSE
+        v_locked := ARRAY(SELECT m.id FROM @extschema@.gravity_map AS m
+                          WHERE m.id = ANY (p_memory_ids) AND m.user_id = p_user_id
+                          FOR NO KEY UPDATE SKIP LOCKED);
+    END IF;
+
+    v_user_ids := array_fill(p_user_id, ARRAY[cardinality(v_locked)]);
+    PERFORM @extschema@._gravity_memory_forget_derived(v_user_ids, v_locked);
+    BEGIN
+        PERFORM @extschema@._gravity_memory_derive(v_user_ids, v_locked);
+    EXCEPTION WHEN unique_violation THEN
+        -- Postings whose digests were removed by hand: only a look at all postings finds them.
+        DELETE FROM @extschema@.memory_postings AS p WHERE p.memory_id = ANY (v_locked);
+        PERFORM @extschema@._gravity_memory_derive(v_user_ids, v_locked);
+    END;
+
+    RETURN ARRAY(
+        SELECT m.id FROM @extschema@.gravity_map AS m
+        WHERE NOT p_wait AND m.id = ANY (p_memory_ids) AND m.user_id = p_user_id
+        EXCEPT
+        SELECT l.id FROM unnest(v_locked) AS l (id));
+END
+$_gravity_memory_derive_memories$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_derive_memories(text, uuid[], boolean) IS
+    'Derives what recall reads from memories that are there already, and returns those it has to come back to.';
+
 -- sql/setup/bind_vector_schema.sql
 
 -- Writes the name of pgvector's schema into the functions above, before anything calls them; also while a dump is being restored.

@@ -27,6 +27,9 @@ BEGIN
         RETURN NULL;
     END IF;
     IF TG_OP = 'INSERT' THEN
+        IF pg_trigger_depth() = 1 THEN
+            PERFORM @extschema@._gravity_memory_hold_members(ARRAY(SELECT n.memory_id FROM new_rows AS n));
+        END IF;
         FOR v_arc IN
             SELECT n.arc_id, count(*)::integer AS members, count(m.gravity_score) AS weighed, sum(m.gravity_score) AS gravity,
                    max(m.gravity_score) AS peak, min(m.created_at) AS first_at, max(m.created_at) AS last_at

@@ -137,7 +137,8 @@ def assert_totals_are_right(db: Connection, users: Iterable[str] | None = None) 
     memories = stored_memories(db)
     for arc in stored_arcs(db, users):
         members = {key: memories[key] for key in arc.members}
-        assert arc == _arc(arc.user, arc.name, arc.emotion, arc.stage, members)
+        wanted = _arc(arc.user, arc.name, arc.emotion, arc.stage, members)
+        assert arc == wanted, f"{arc} should be {wanted}"
 
 
 def rebuild_all(db: Connection) -> None:
