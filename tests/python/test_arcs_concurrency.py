@@ -199,14 +199,15 @@ def test_an_arc_made_by_hand_counts_a_memory_that_changes_at_the_moment_it_is_li
     db.execute(link, ("a",))
     statements = (link, change) if first == "the link" else (change, link)
     with server.connect(db.info.dbname) as other, ThreadPoolExecutor(1) as pool:
-        other.execute("SET deadlock_timeout = '10ms'")
         with db.transaction():
             db.execute(statements[0].encode(), ("b",))
             second = pool.submit(other.execute, statements[1].encode(), ("b",))
             time.sleep(0.2)
             assert not second.done()
         second.result(60)
-    assert db.execute("SELECT gravity_center, peak_gravity, memory_count FROM memory_arcs").fetchall() == [(0.7, 0.9, 2)]
+    assert db.execute("SELECT gravity_center, peak_gravity, memory_count FROM memory_arcs").fetchall() == [
+        (0.7, 0.9, 2)
+    ]
 
 
 def test_a_memory_that_somebody_holds_for_long_is_linked_by_hand_with_a_warning(server: Server, db: Connection) -> None:
@@ -216,7 +217,10 @@ def test_a_memory_that_somebody_holds_for_long_is_linked_by_hand_with_a_warning(
     db.execute("INSERT INTO memory_arcs (user_id, arc_name) VALUES ('ada', 'by hand')")
     with server.connect(db.info.dbname) as other, other.transaction():
         other.execute("UPDATE gravity_map SET gravity_score = 0.9")
-        db.execute("INSERT INTO memory_arc_associations (memory_id, arc_id) SELECT m.id, a.id FROM gravity_map AS m, memory_arcs AS a")
+        db.execute(
+            "INSERT INTO memory_arc_associations (memory_id, arc_id)"
+            " SELECT m.id, a.id FROM gravity_map AS m, memory_arcs AS a"
+        )
     assert len(warnings.messages) == 1
     assert "may be out of date" in warnings.messages[0]
     assert db.execute("SELECT count(*) FROM memory_arc_associations").fetchone() == (1,)

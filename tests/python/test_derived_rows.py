@@ -384,7 +384,11 @@ def test_two_rebuilds_of_a_user_at_a_time_leave_each_others_memories_alone(store
         row = store.execute(derive, (memories[20:],)).fetchone()
         assert row is not None
         assert set(row[0]) == set(memories[20:30]), "it comes back to those that the first one is at"
-    with ThreadPoolExecutor(2) as pool, server.connect(store.info.dbname) as one, server.connect(store.info.dbname) as two:
+    with (
+        ThreadPoolExecutor(2) as pool,
+        server.connect(store.info.dbname) as one,
+        server.connect(store.info.dbname) as two,
+    ):
         rebuild = "CALL gravity_memory_rebuild_recall(3, p_user_id => 'ada')"
         for running in [pool.submit(db.execute, rebuild.encode()) for db in (one, two)]:
             running.result(180)

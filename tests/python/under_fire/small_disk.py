@@ -11,7 +11,6 @@ each number of bytes that it reads, until there are no more.
 from __future__ import annotations
 
 import ctypes
-import dataclasses
 import os
 import subprocess
 import sys
@@ -53,8 +52,8 @@ class SmallDisk:
             said += self._keeper.stdout.read()
             self.close()
             raise RuntimeError(
-                f"No small disk can be mounted: {said}\nRoot needs the capability CAP_SYS_ADMIN; an ordinary user needs a"
-                " kernel that lets users make user namespaces (sysctl user.max_user_namespaces,"
+                f"No small disk can be mounted: {said}\nRoot needs the capability CAP_SYS_ADMIN; an ordinary user needs"
+                " a kernel that lets users make user namespaces (sysctl user.max_user_namespaces,"
                 " kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)."
             )
 

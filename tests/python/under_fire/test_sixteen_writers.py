@@ -1,4 +1,4 @@
-"""Sixteen clients do everything at once, by hand and by maintenance: nobody deadlocks, and everything is as it should be."""
+"""Sixteen clients do everything at once, by hand and by maintenance: nobody deadlocks, everything is as it should be."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_sixteen_clients_that_write_and_maintain_at_once_never_deadlock_and_leav
     workers = [Worker(seed) for seed in range(WRITERS)]
     warnings = Warnings()
     ready = threading.Barrier(WRITERS)
-    deadline = time.monotonic() + bounded(5.0, 120.0)
+    deadline = time.monotonic() + bounded(4.0, 120.0)
     failures: list[psycopg.Error] = []
 
     def client(number: int) -> None:
@@ -51,7 +51,6 @@ def test_sixteen_clients_that_write_and_maintain_at_once_never_deadlock_and_leav
     with ThreadPoolExecutor(WRITERS) as pool:
         for done in [pool.submit(client, number) for number in range(WRITERS)]:
             done.result(400)
-    open('/tmp/fire/log','w').write(server.log_tail(400)) if failures else 0
     assert [(error.sqlstate, str(error)) for error in failures] == []
     assert warnings.messages == []
     operations: Counter[str] = Counter()
@@ -68,8 +67,8 @@ def test_sixteen_clients_that_write_and_maintain_at_once_never_deadlock_and_leav
 
 def _assert_arcs_formed(db: Connection) -> None:
     row = db.execute(
-        "SELECT count(*) FILTER (WHERE arc_name LIKE '%(auto-created)'), count(*) FILTER (WHERE arc_name LIKE 'by hand%')"
-        " FROM memory_arcs"
+        "SELECT count(*) FILTER (WHERE arc_name LIKE '%(auto-created)'),"
+        " count(*) FILTER (WHERE arc_name LIKE 'by hand%') FROM memory_arcs"
     ).fetchone()
     assert row is not None
     assert row[0] >= 3
