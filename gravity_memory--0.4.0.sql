@@ -1970,9 +1970,11 @@ REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_unsettle_arcs(uuid[]) FRO
 -- Whoever changes a memory's gravity recounts the arcs that hold it, but does not see a link that is not committed; whoever links it
 -- does not see a change that is not. Both at a time would leave the arc with totals of no moment. Automatic arcs need no such
 -- lock: their writers take turns by cluster. A memory that another transaction holds is looked at again for half a second, as
--- in _gravity_memory_link_memories(), because that transaction may be waiting for locks of ours; then a WARNING says so.
+-- in _gravity_memory_link_memories(), because that transaction may be waiting for locks of ours; then a WARNING says so, and the
+-- arc is to be recounted at the commit, which comes too early only for a transaction that outlives ours.
+-- Returns whether all are held.
 CREATE FUNCTION @extschema@._gravity_memory_hold_members(p_memory_ids uuid[])
-RETURNS void
+RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_hold_members$
@@ -1982,17 +1984,18 @@ BEGIN
     FOR v_attempt IN 1..50 LOOP
         v_held := ARRAY(SELECT g.id FROM @extschema@.gravity_map AS g WHERE g.id = ANY (p_memory_ids) FOR NO KEY UPDATE SKIP LOCKED);
         IF cardinality(v_held) = (SELECT count(*) FROM @extschema@.gravity_map AS g WHERE g.id = ANY (p_memory_ids)) THEN
-            RETURN;
+            RETURN true;
         END IF;
         PERFORM pg_sleep(0.01);
     END LOOP;
     RAISE WARNING 'gravity_memory: the totals of an arc may be out of date: another transaction is changing a memory that was linked to it'
         USING ERRCODE = 'lock_not_available', HINT = 'Link the memory again when the other transaction has ended.';
+    RETURN false;
 END
 $_gravity_memory_hold_members$;
 
 COMMENT ON FUNCTION @extschema@._gravity_memory_hold_members(uuid[]) IS
-    'Keeps memories that are being linked from changing until the transaction ends.';
+    'Keeps memories that are being linked from changing until the transaction ends, and returns whether it could.';
 REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_hold_members(uuid[]) FROM PUBLIC;
 
 -- sql/arcs/_gravity_memory_keep_arc_totals.sql
@@ -2021,14 +2024,14 @@ DECLARE
     v_state jsonb;
     v_writes bigint;
     v_left uuid[] := '{}'::uuid[];
+    v_are_held boolean;
 BEGIN
     IF NOT @extschema@._gravity_memory_may_write_arcs() THEN
         RETURN NULL;
     END IF;
     IF TG_OP = 'INSERT' THEN
-        IF pg_trigger_depth() = 1 THEN
-            PERFORM @extschema@._gravity_memory_hold_members(ARRAY(SELECT n.memory_id FROM new_rows AS n));
-        END IF;
+        v_are_held := CASE WHEN pg_trigger_depth() > 1 THEN true
+                           ELSE @extschema@._gravity_memory_hold_members(ARRAY(SELECT n.memory_id FROM new_rows AS n)) END;
         FOR v_arc IN
             SELECT n.arc_id, count(*)::integer AS members, count(m.gravity_score) AS weighed, sum(m.gravity_score) AS gravity,
                    max(m.gravity_score) AS peak, min(m.created_at) AS first_at, max(m.created_at) AS last_at
@@ -2051,7 +2054,7 @@ BEGIN
                 first_memory_at = LEAST(a.first_memory_at, v_arc.first_at),
                 last_memory_at = GREATEST(a.last_memory_at, v_arc.last_at),
                 updated_at = now()
-            WHERE a.id = v_arc.arc_id
+            WHERE a.id = v_arc.arc_id AND v_are_held
               -- IS TRUE keeps the planner to the primary key: without statistics it reads all of a partial index instead.
               AND (a.arc_name = a.emotion_type || ' arc (auto-created)' OR (a.memory_count > 0 AND a.first_memory_at IS NOT NULL))
                   IS TRUE
