@@ -1184,6 +1184,42 @@ and identity_match. A temporal_type that is NULL on INSERT becomes past, future 
 temporal_past_pattern and temporal_future_pattern. An UPDATE of gravity_score or entities adds tags, too; none
 is ever taken away. A fault is a WARNING, and the memory is stored as it came.';
 
+-- sql/arcs/_gravity_memory_hold_members.sql
+
+-- _gravity_memory_hold_members(p_memory_ids): keeps memories that are being linked by hand from changing until the commit.
+--
+-- Whoever changes a memory's gravity recounts the arcs that hold it, but does not see a link that is not committed; whoever links
+-- it does not see a change that is not. Both at a time would leave the arc with totals of no moment. Automatic arcs need no such
+-- lock: their writers take turns by cluster. A memory that another transaction holds is looked at again for half a second, as
+-- in _gravity_memory_link_memories(), because that transaction may be waiting for locks of ours; then a WARNING says so, and the
+-- arc is to be recounted at the commit, which comes too early only for a transaction that outlives ours.
+-- Returns whether all are held.
+CREATE FUNCTION @extschema@._gravity_memory_hold_members(p_memory_ids uuid[])
+RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_hold_members$
+DECLARE
+    v_held uuid[];
+BEGIN
+    FOR v_attempt IN 1..50 LOOP
+        v_held := ARRAY(SELECT g.id FROM @extschema@.gravity_map AS g WHERE g.id = ANY (p_memory_ids)
+                        FOR NO KEY UPDATE SKIP LOCKED);
+        IF cardinality(v_held) = (SELECT count(*) FROM @extschema@.gravity_map AS g WHERE g.id = ANY (p_memory_ids)) THEN
+            RETURN true;
+        END IF;
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+    RAISE WARNING 'gravity_memory: the totals of an arc may be out of date: another transaction is changing a memory linked to it'
+        USING ERRCODE = 'lock_not_available', HINT = 'Link the memory again when the other transaction has ended.';
+    RETURN false;
+END
+$_gravity_memory_hold_members$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_hold_members(uuid[]) IS
+    'Keeps memories that are being linked from changing until the transaction ends, and returns whether it could.';
+REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_hold_members(uuid[]) FROM PUBLIC;
+
 -- sql/arcs/_gravity_memory_keep_arc_totals.sql
 
 -- _gravity_memory_keep_arc_totals(): trigger function, AFTER INSERT, UPDATE, DELETE and TRUNCATE on memory_arc_associations, per statement.
@@ -1210,12 +1246,15 @@ DECLARE
     v_state jsonb;
     v_writes bigint;
     v_left uuid[] := '{}'::uuid[];
+    v_are_held boolean;
 BEGIN
     -- An import brings the totals, too.
     IF NOT @extschema@._gravity_memory_may_write_arcs() OR (TG_OP = 'INSERT' AND current_setting('gravity_memory.importing', true) = 'on') THEN
         RETURN NULL;
     END IF;
     IF TG_OP = 'INSERT' THEN
+        v_are_held := CASE WHEN pg_trigger_depth() > 1 THEN true
+                           ELSE @extschema@._gravity_memory_hold_members(ARRAY(SELECT n.memory_id FROM new_rows AS n)) END;
         FOR v_arc IN
             SELECT n.arc_id, count(*)::integer AS members, count(m.gravity_score) AS weighed, sum(m.gravity_score) AS gravity,
                    max(m.gravity_score) AS peak, min(m.created_at) AS first_at, max(m.created_at) AS last_at
@@ -1238,7 +1277,7 @@ BEGIN
                 first_memory_at = LEAST(a.first_memory_at, v_arc.first_at),
                 last_memory_at = GREATEST(a.last_memory_at, v_arc.last_at),
                 updated_at = now()
-            WHERE a.id = v_arc.arc_id
+            WHERE a.id = v_arc.arc_id AND v_are_held
               -- IS TRUE keeps the planner to the primary key: without statistics it reads all of a partial index instead.
               AND (a.arc_name = a.emotion_type || ' arc (auto-created)' OR (a.memory_count > 0 AND a.first_memory_at IS NOT NULL))
                   IS TRUE
@@ -2222,6 +2261,60 @@ $_gravity_memory_may_read_derived$;
 
 COMMENT ON FUNCTION @extschema@._gravity_memory_may_read_derived(text, text) IS
     'Whether the caller of a SECURITY DEFINER function may be answered from what is derived from a user''s memories.';
+
+-- sql/derivation/_gravity_memory_derive_memories.sql
+
+-- _gravity_memory_derive_memories(p_user_id, p_memory_ids, p_wait): derives what recall reads, for memories that are there already.
+--
+-- Locks each row against changes, not against reading, for the moment of one batch, so that what was derived from an older version never
+-- overwrites what a trigger derived from a newer one, and two rebuilds never derive the same memory at a time (FOR SHARE would let
+-- them); who only refers to the memory does not notice. Without p_wait, rows that another transaction is changing are passed over:
+-- waiting for several of them could deadlock.
+-- Returns the memories it passed over, which have to be tried again. Memories that are gone are left out.
+CREATE OR REPLACE FUNCTION @extschema@._gravity_memory_derive_memories(p_user_id text, p_memory_ids uuid[], p_wait boolean)
+RETURNS uuid[]
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $_gravity_memory_derive_memories$
+DECLARE
+    v_locked uuid[];
+    v_user_ids text[];
+BEGIN
+    IF p_wait THEN
+        v_locked := ARRAY(SELECT m.id FROM @extschema@.gravity_map AS m
+                          WHERE m.id = ANY (p_memory_ids) AND m.user_id = p_user_id
+                          FOR NO KEY UPDATE);
+    ELSE
+        v_locked := ARRAY(SELECT m.id FROM @extschema@.gravity_map AS m
+                          WHERE m.id = ANY (p_memory_ids) AND m.user_id = p_user_id
+                          FOR NO KEY UPDATE SKIP LOCKED);
+    END IF;
+
+    v_user_ids := array_fill(p_user_id, ARRAY[cardinality(v_locked)]);
+    PERFORM @extschema@._gravity_memory_forget_derived(v_user_ids, v_locked);
+    BEGIN
+        PERFORM @extschema@._gravity_memory_derive(v_user_ids, v_locked);
+    EXCEPTION WHEN unique_violation THEN
+        -- Postings whose digests were removed by hand: only a look at all postings finds them.
+        DELETE FROM @extschema@.memory_postings AS p WHERE p.memory_id = ANY (v_locked);
+        PERFORM @extschema@._gravity_memory_derive(v_user_ids, v_locked);
+    END;
+
+    RETURN ARRAY(
+        SELECT m.id FROM @extschema@.gravity_map AS m
+        WHERE NOT p_wait AND m.id = ANY (p_memory_ids) AND m.user_id = p_user_id
+        EXCEPT
+        SELECT l.id FROM unnest(v_locked) AS l (id));
+END
+$_gravity_memory_derive_memories$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_derive_memories(text, uuid[], boolean) IS
+    'Derives what recall reads from memories that are there already, and returns those it has to come back to.';
 
 -- sql/derivation/gravity_memory_rebuild_recall.sql
 

@@ -39,6 +39,10 @@ IMAGE = "image"
 _CLIENT_MAJORS = (15, 18)
 """Where the tests of the client run: where PgBouncer can be had, and on the newest version."""
 
+_UNDER_FIRE = "tests/python/under_fire"
+_UNDER_FIRE_MAJORS = (18,)
+"""Where servers are killed, crowded and filled up: a minute, for what hardly depends on the version."""
+
 # Log lines about the server, not about a statement: tests provoke thousands of those.
 _GRAVE = ("PANIC:", "FATAL:", "WARNING:  terminating", "was terminated by signal")
 
@@ -193,9 +197,14 @@ def _installcheck(installation: Installation, server: Server, source: Path, targ
     return counts
 
 
-def _pytest_folders(major: int) -> tuple[str, ...]:
-    """What pytest runs: the client's tests, which hardly depend on the version of the server, on some versions only."""
-    return ("tests/python", "python/tests") if major in _CLIENT_MAJORS else ("tests/python",)
+def pytest_paths(major: int) -> list[str]:
+    """What pytest is told to collect on a version: what hardly depends on it, on some versions only."""
+    paths = ["tests/python"]
+    if major in _CLIENT_MAJORS:
+        paths.append("python/tests")
+    if major not in _UNDER_FIRE_MAJORS:
+        paths.append(f"--ignore={_UNDER_FIRE}")
+    return paths
 
 
 def _pytest(server: Server) -> Counts:
@@ -208,7 +217,7 @@ def _pytest(server: Server) -> Counts:
     code, _ = run_to_end(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
-            *(f"--junitxml={report}", f"--basetemp={folder / 'pytest'}", *_pytest_folders(server.major)),
+            *(f"--junitxml={report}", f"--basetemp={folder / 'pytest'}", *pytest_paths(server.major)),
         ],
         env=clean_environment(
             {

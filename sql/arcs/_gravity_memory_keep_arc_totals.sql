@@ -22,12 +22,15 @@ DECLARE
     v_state jsonb;
     v_writes bigint;
     v_left uuid[] := '{}'::uuid[];
+    v_are_held boolean;
 BEGIN
     -- An import brings the totals, too.
     IF NOT @extschema@._gravity_memory_may_write_arcs() OR (TG_OP = 'INSERT' AND current_setting('gravity_memory.importing', true) = 'on') THEN
         RETURN NULL;
     END IF;
     IF TG_OP = 'INSERT' THEN
+        v_are_held := CASE WHEN pg_trigger_depth() > 1 THEN true
+                           ELSE @extschema@._gravity_memory_hold_members(ARRAY(SELECT n.memory_id FROM new_rows AS n)) END;
         FOR v_arc IN
             SELECT n.arc_id, count(*)::integer AS members, count(m.gravity_score) AS weighed, sum(m.gravity_score) AS gravity,
                    max(m.gravity_score) AS peak, min(m.created_at) AS first_at, max(m.created_at) AS last_at
@@ -50,7 +53,7 @@ BEGIN
                 first_memory_at = LEAST(a.first_memory_at, v_arc.first_at),
                 last_memory_at = GREATEST(a.last_memory_at, v_arc.last_at),
                 updated_at = now()
-            WHERE a.id = v_arc.arc_id
+            WHERE a.id = v_arc.arc_id AND v_are_held
               -- IS TRUE keeps the planner to the primary key: without statistics it reads all of a partial index instead.
               AND (a.arc_name = a.emotion_type || ' arc (auto-created)' OR (a.memory_count > 0 AND a.first_memory_at IS NOT NULL))
                   IS TRUE

@@ -1,7 +1,8 @@
 -- _gravity_memory_derive_memories(p_user_id, p_memory_ids, p_wait): derives what recall reads, for memories that are there already.
 --
 -- Locks each row against changes, not against reading, for the moment of one batch, so that what was derived from an older version never
--- overwrites what a trigger derived from a newer one. Without p_wait, rows that another transaction is changing are passed over:
+-- overwrites what a trigger derived from a newer one, and two rebuilds never derive the same memory at a time (FOR SHARE would let
+-- them); who only refers to the memory does not notice. Without p_wait, rows that another transaction is changing are passed over:
 -- waiting for several of them could deadlock.
 -- Returns the memories it passed over, which have to be tried again. Memories that are gone are left out.
 CREATE FUNCTION @extschema@._gravity_memory_derive_memories(p_user_id text, p_memory_ids uuid[], p_wait boolean)
@@ -21,11 +22,11 @@ BEGIN
     IF p_wait THEN
         v_locked := ARRAY(SELECT m.id FROM @extschema@.gravity_map AS m
                           WHERE m.id = ANY (p_memory_ids) AND m.user_id = p_user_id
-                          FOR SHARE);
+                          FOR NO KEY UPDATE);
     ELSE
         v_locked := ARRAY(SELECT m.id FROM @extschema@.gravity_map AS m
                           WHERE m.id = ANY (p_memory_ids) AND m.user_id = p_user_id
-                          FOR SHARE SKIP LOCKED);
+                          FOR NO KEY UPDATE SKIP LOCKED);
     END IF;
 
     v_user_ids := array_fill(p_user_id, ARRAY[cardinality(v_locked)]);

@@ -82,7 +82,7 @@ SELECT bag_eq(
     'SELECT f.name FROM extension_function AS f EXCEPT SELECT f.name FROM public_function AS f',
     ARRAY['_gravity_memory_begin_rebuild', '_gravity_memory_bind_vector_schema', '_gravity_memory_clustered_near', '_gravity_memory_derive',
           '_gravity_memory_derive_batch', '_gravity_memory_derive_memories', '_gravity_memory_derive_or_note', '_gravity_memory_describe_columns', '_gravity_memory_leaves_deriving', '_gravity_memory_examine_cluster', '_gravity_memory_fill_recall',
-          '_gravity_memory_forget_derived', '_gravity_memory_hand_over', '_gravity_memory_keep_arc_totals', '_gravity_memory_keep_derived',
+          '_gravity_memory_forget_derived', '_gravity_memory_hand_over', '_gravity_memory_hold_members', '_gravity_memory_keep_arc_totals', '_gravity_memory_keep_derived',
           '_gravity_memory_link_memories', '_gravity_memory_lock_cluster', '_gravity_memory_may_read_derived', '_gravity_memory_may_write',
           '_gravity_memory_may_write_arcs', '_gravity_memory_may_write_derived', '_gravity_memory_next_recall_gap', '_gravity_memory_note_recall_gaps',
           '_gravity_memory_open_automatic_arc', '_gravity_memory_recount_arcs', '_gravity_memory_release_tables', '_gravity_memory_settle_arc_totals',

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -137,7 +137,11 @@ def assert_totals_are_right(db: Connection, users: Iterable[str] | None = None) 
     memories = stored_memories(db)
     for arc in stored_arcs(db, users):
         members = {key: memories[key] for key in arc.members}
-        assert arc == _arc(arc.user, arc.name, arc.emotion, arc.stage, members)
+        wanted = _arc(arc.user, arc.name, arc.emotion, arc.stage, members)
+        if not members:
+            # Made by hand: it keeps its last centre, so that the application finds it where it was.
+            wanted = replace(wanted, mean=arc.mean)
+        assert arc == wanted, f"{arc} should be {wanted}"
 
 
 def rebuild_all(db: Connection) -> None:

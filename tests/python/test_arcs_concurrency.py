@@ -184,6 +184,48 @@ def test_a_memory_that_another_transaction_locks_for_a_moment_still_joins_its_ar
     assert len(arc.members) == 3
 
 
+@pytest.mark.parametrize("first", ["the link", "the change"])
+def test_an_arc_made_by_hand_counts_a_memory_that_changes_at_the_moment_it_is_linked(
+    server: Server, db: Connection, first: str
+) -> None:
+    db.execute("INSERT INTO gravity_map (user_id, content, gravity_score) VALUES ('ada', 'a', 0.5), ('ada', 'b', 0.5)")
+    db.execute("INSERT INTO memory_arcs (user_id, arc_name) VALUES ('ada', 'by hand')")
+    link = (
+        "INSERT INTO memory_arc_associations (memory_id, arc_id, user_id)"
+        " SELECT m.id, a.id, 'ada' FROM gravity_map AS m, memory_arcs AS a WHERE m.content = %s"
+    )
+    change = "UPDATE gravity_map SET gravity_score = 0.9 WHERE content = %s"
+    # An arc that was never counted is recounted at the commit; one that was is added to.
+    db.execute(link, ("a",))
+    statements = (link, change) if first == "the link" else (change, link)
+    with server.connect(db.info.dbname) as other, ThreadPoolExecutor(1) as pool:
+        with db.transaction():
+            db.execute(statements[0].encode(), ("b",))
+            second = pool.submit(other.execute, statements[1].encode(), ("b",))
+            time.sleep(0.2)
+            assert not second.done()
+        second.result(60)
+    assert db.execute("SELECT gravity_center, peak_gravity, memory_count FROM memory_arcs").fetchall() == [
+        (0.7, 0.9, 2)
+    ]
+
+
+def test_a_memory_that_somebody_holds_for_long_is_linked_by_hand_with_a_warning(server: Server, db: Connection) -> None:
+    warnings = Warnings()
+    warnings.watch(db)
+    db.execute("INSERT INTO gravity_map (user_id, gravity_score) VALUES ('ada', 0.5)")
+    db.execute("INSERT INTO memory_arcs (user_id, arc_name) VALUES ('ada', 'by hand')")
+    with server.connect(db.info.dbname) as other, other.transaction():
+        other.execute("UPDATE gravity_map SET gravity_score = 0.9")
+        db.execute(
+            "INSERT INTO memory_arc_associations (memory_id, arc_id)"
+            " SELECT m.id, a.id FROM gravity_map AS m, memory_arcs AS a"
+        )
+    assert len(warnings.messages) == 1
+    assert "may be out of date" in warnings.messages[0]
+    assert db.execute("SELECT count(*) FROM memory_arc_associations").fetchone() == (1,)
+
+
 def test_arcs_evolve_while_members_come(db: Connection, crowd: Crowd) -> None:
     done = threading.Event()
 

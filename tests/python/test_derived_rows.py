@@ -375,6 +375,26 @@ def test_a_rebuild_that_waits_for_a_writer_keeps_no_other_writer_waiting(store: 
     assert_right_and_complete(store)
 
 
+def test_two_rebuilds_of_a_user_at_a_time_leave_each_others_memories_alone(store: Connection, server: Server) -> None:
+    load_without_triggers(store, ["ada"], 40)
+    memories = [row[0] for row in store.execute("SELECT id FROM gravity_map").fetchall()]
+    derive = "SELECT _gravity_memory_derive_memories('ada', %s, false)"
+    with server.connect(store.info.dbname, autocommit=False) as first:
+        assert first.execute(derive, (memories[:30],)).fetchone() == ([],)
+        row = store.execute(derive, (memories[20:],)).fetchone()
+        assert row is not None
+        assert set(row[0]) == set(memories[20:30]), "it comes back to those that the first one is at"
+    with (
+        ThreadPoolExecutor(2) as pool,
+        server.connect(store.info.dbname) as one,
+        server.connect(store.info.dbname) as two,
+    ):
+        rebuild = "CALL gravity_memory_rebuild_recall(3, p_user_id => 'ada')"
+        for running in [pool.submit(db.execute, rebuild.encode()) for db in (one, two)]:
+            running.result(180)
+    assert_right_and_complete(store)
+
+
 def test_an_interrupted_rebuild_goes_on_where_it_was(store: Connection, server: Server) -> None:
     users = [f"u{number}" for number in range(5)]
     load_without_triggers(store, users, 100)
