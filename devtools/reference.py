@@ -28,6 +28,10 @@ _SESSION_VARIABLES = {
         "column decides."
     ),
     "importing": "Set by `gravity_memory_import_user()` for its own time. Do not set it.",
+    "setup": (
+        "`off`: `CREATE EXTENSION` and `ALTER EXTENSION UPDATE` bring functions only, and `gravity_memory_setup()` does the "
+        "rest when its time has come: [adoption.md](adoption.md). Otherwise `on`."
+    ),
     "user_id": (
         "The user for whom the session, or with SET LOCAL the transaction, stands; what row security goes by where "
         "there are no `request.jwt.claims`. `gravity_memory_current_user_id()` returns it."
