@@ -11,7 +11,7 @@ from devtools.installation import Installation
 from devtools.process import run
 
 _FILES = ("Makefile", "META.json", "gravity_memory.control")
-_FOLDERS = ("sql", "tests/pgtap", "tests/upgrade", "tests/isolation")
+_FOLDERS = ("sql", "tests/pgtap", "tests/adoption", "tests/upgrade", "tests/isolation")
 
 
 def copy_sources(folder: Path) -> Path:
