@@ -54,7 +54,11 @@ _HELD = "SELECT name, sum(used_bytes)::bigint FROM pg_backend_memory_contexts GR
 _TRIM = f"""
     DELETE FROM gravity_map WHERE id IN (SELECT id FROM gravity_map ORDER BY updated_at DESC, id OFFSET {MEMORIES})
 """
-_TRIM_ARCS = "DELETE FROM memory_arcs WHERE id IN (SELECT id FROM memory_arcs ORDER BY created_at DESC, id OFFSET 100)"
+# Automatic arcs go with their last member.
+_TRIM_ARCS = """
+    DELETE FROM memory_arcs WHERE id IN (
+        SELECT id FROM memory_arcs WHERE arc_name LIKE 'by hand%' ORDER BY created_at DESC, id OFFSET 100)
+"""
 
 
 @dataclass
