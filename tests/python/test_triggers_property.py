@@ -469,6 +469,7 @@ def store(server: Server, make_database: MakeDatabase) -> Iterator[Connection]:
         yield db
 
 
+@pytest.mark.timeout(bounded(600, 3600))
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")
 def test_triggers_make_of_random_memories_with_hostile_text_what_the_model_says(
     server: Server, store: Connection

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from gravity_memory import Config, GravityMemory, Memory, RealtimeConfig
 
 from devtools.fixtures import Connection, NewServer
@@ -123,6 +124,7 @@ def _loop(
             look_at = now + pause
 
 
+@pytest.mark.timeout(SECONDS + 600)
 def test_nothing_grows_but_with_the_memories_under_mixed_load(new_server: NewServer) -> None:
     server = new_server(
         {"autovacuum_naptime": "1s", "autovacuum_vacuum_cost_delay": "0", "autovacuum_vacuum_threshold": "20"}
