@@ -133,6 +133,7 @@ def _prefilled(server: Server) -> Worker:
     return worker
 
 
+@pytest.mark.timeout(bounded(600, 3600))
 def test_a_server_killed_in_the_middle_of_everything_loses_no_memory_and_is_right_after_recovery(
     filled: tuple[Server, Worker],
 ) -> None:
@@ -163,6 +164,7 @@ def test_a_server_killed_in_the_middle_of_everything_loses_no_memory_and_is_righ
     assert acknowledged > 400
 
 
+@pytest.mark.timeout(bounded(600, 3600))
 def test_sessions_killed_one_by_one_take_the_others_with_them_and_lose_no_memory(
     filled: tuple[Server, Worker],
 ) -> None:
