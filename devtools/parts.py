@@ -39,6 +39,10 @@ IMAGE = "image"
 _CLIENT_MAJORS = (15, 18)
 """Where the tests of the client run: where PgBouncer can be had, and on the newest version."""
 
+_PROJECT = "tests/python/project"
+_PROJECT_MAJORS = (16,)
+"""Where scripts, archives, the reference and the benchmark are tested, with servers of their own: the shortest leg."""
+
 _UNDER_FIRE = "tests/python/under_fire"
 _UNDER_FIRE_MAJORS = (18,)
 """Where servers are killed, crowded and filled up: a minute, for what hardly depends on the version."""
@@ -202,8 +206,9 @@ def pytest_paths(major: int) -> list[str]:
     paths = ["tests/python"]
     if major in _CLIENT_MAJORS:
         paths.append("python/tests")
-    if major not in _UNDER_FIRE_MAJORS:
-        paths.append(f"--ignore={_UNDER_FIRE}")
+    for folder, majors in ((_UNDER_FIRE, _UNDER_FIRE_MAJORS), (_PROJECT, _PROJECT_MAJORS)):
+        if major not in majors:
+            paths.append(f"--ignore={folder}")
     return paths
 
 

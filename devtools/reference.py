@@ -29,8 +29,8 @@ _SESSION_VARIABLES = {
     ),
     "importing": "Set by `gravity_memory_import_user()` for its own time. Do not set it.",
     "setup": (
-        "`off`: `CREATE EXTENSION` and `ALTER EXTENSION UPDATE` bring functions only, and `gravity_memory_setup()` does "
-        "the rest when its time has come: [adoption.md](adoption.md). Otherwise `on`."
+        "`off`: `CREATE EXTENSION` and `ALTER EXTENSION UPDATE` bring functions only, and `gravity_memory_setup()` "
+        "does the rest when its time has come: [adoption.md](adoption.md). Otherwise `on`."
     ),
     "user_id": (
         "The user for whom the session, or with SET LOCAL the transaction, stands; what row security goes by where "

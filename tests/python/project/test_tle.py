@@ -20,7 +20,7 @@ from devtools.extension import copy_sources
 from devtools.fixtures import Connection
 from devtools.process import run
 from devtools.servers import Server, embedded_server
-from tests.python.pg_tle import add_stand_in, answering, built, extension_folder, kept
+from tests.python.project.pg_tle import add_stand_in, answering, built, extension_folder, kept
 from tests.python.test_readme import examples
 from tests.python.upgrade_support import CURRENT, RELEASED
 
@@ -30,10 +30,8 @@ DATABASE = "customer"
 
 
 @pytest.fixture(scope="module")
-def tle_server(server: Server) -> Iterator[Server]:
+def tle_server() -> Iterator[Server]:
     """A server that has the files of pgvector and of pg_tle's stand-in, and none of gravity_memory."""
-    if server.major != 18:
-        pytest.skip("pg_tle's server is an embedded one of its own, the same on every leg: the one of 18 runs it")
     with embedded_server(18, extension=False, folder=memory_run_folder) as started:
         add_stand_in(started)
         with started.connect() as connection:
