@@ -909,8 +909,8 @@ Errors: 22P02 for claims that are no JSON.';
 --
 -- Each shows a role the rows of the user for whom its session stands, and lets it write no others. A link needs a memory and an arc
 -- that are
--- both the user's own: the totals of an arc tell about every memory in it. The user '' of memory_events is nobody: its rows tell every
--- reader of a break in the feed. Settings are read by everybody, because every trigger reads them, and written by the owner alone.
+-- both the user's own: the totals of an arc tell about every memory in it. Events feed_broken of the user '' of memory_events are
+-- nobody's: they tell every reader of a break in the feed. Settings are read by everybody, because every trigger reads them, and written by the owner alone.
 -- The policies call no function of the extension, so that they stay, and the rows stay hidden, when it is dropped. The SELECT around the
 -- identity has it computed once per query and not once per row; and an index on user_id serves it.
 CREATE FUNCTION @extschema@._gravity_memory_policy_catalogue()
@@ -936,7 +936,7 @@ AS $_gravity_memory_policy_catalogue$
            'AND a.user_id = ' || w.user_id || ') AND COALESCE(user_id = ' || w.user_id || ', true)'
     FROM who AS w
     UNION ALL
-    SELECT 'memory_events', 'gravity_memory_own_rows', 'SELECT', 'user_id = '''' OR user_id = ' || w.user_id, NULL
+    SELECT 'memory_events', 'gravity_memory_own_rows', 'SELECT', '(user_id = '''' AND event = ''feed_broken'') OR user_id = ' || w.user_id, NULL
     FROM who AS w
     UNION ALL
     VALUES ('gravity_memory_settings', 'gravity_memory_readable_settings', 'SELECT', 'true', NULL)
@@ -1024,6 +1024,8 @@ DECLARE
     v_table record;
     v_others text;
 BEGIN
+    -- One of these at a time, and none beside setup: what is to be done is looked up after the wait.
+    PERFORM pg_advisory_xact_lock(hashtextextended('gravity_memory_setup', 0));
     FOR v_table IN
         SELECT t.table_name, c.oid AS table_oid, c.relrowsecurity, p.policy_name,
                EXISTS (SELECT FROM pg_policy AS o WHERE o.polrelid = c.oid AND o.polname = p.policy_name) AS is_there
@@ -1088,6 +1090,8 @@ AS $gravity_memory_disable_rls$
 DECLARE
     v_table record;
 BEGIN
+    -- One of these at a time, and none beside setup: what is to be done is looked up after the wait.
+    PERFORM pg_advisory_xact_lock(hashtextextended('gravity_memory_setup', 0));
     FOR v_table IN
         SELECT t.table_name, t.is_closed, c.oid AS table_oid, p.policy_name
         FROM @extschema@._gravity_memory_table_catalogue() WITH ORDINALITY AS t
@@ -1184,6 +1188,46 @@ and identity_match. A temporal_type that is NULL on INSERT becomes past, future 
 temporal_past_pattern and temporal_future_pattern. An UPDATE of gravity_score or entities adds tags, too; none
 is ever taken away. A fault is a WARNING, and the memory is stored as it came.';
 
+-- sql/arcs/_gravity_memory_may_write_arcs.sql
+
+-- _gravity_memory_may_write_arcs(): may a SECURITY DEFINER function write the arc tables without lending its power to their owner?
+--
+-- The usual case is answered here, with constants, because every write asks; the other one by _gravity_memory_may_write(). A table
+-- that is missing is no obstacle: whoever writes it says so.
+CREATE OR REPLACE FUNCTION @extschema@._gravity_memory_may_write_arcs()
+RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_may_write_arcs$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_class AS c
+                   WHERE c.oid IN (
+                        '@extschema@.memory_arcs'::regclass,
+                        '@extschema@.memory_arc_associations'::regclass,
+                        '@extschema@.memory_arc_locks'::regclass,
+                        '@extschema@.gravity_map'::regclass,
+                        '@extschema@.gravity_memory_settings'::regclass)
+                     AND (pg_get_userbyid(c.relowner) <> current_user OR c.relkind NOT IN ('r', 'p') OR c.relforcerowsecurity)) THEN
+        RETURN true;
+    END IF;
+    IF row_security_active('@extschema@.gravity_map') OR row_security_active('@extschema@.memory_arcs')
+       OR row_security_active('@extschema@.memory_arc_associations') OR row_security_active('@extschema@.memory_arc_locks') THEN
+        -- Arcs of memories that it does not see would lose them.
+        RAISE WARNING 'gravity_memory: arcs are not kept, because row security is forced on %, who owns the tables', current_user
+            USING HINT = 'Run ALTER TABLE ... NO FORCE ROW LEVEL SECURITY on the tables that gravity_memory_check() names, then '
+                         'gravity_memory_rebuild_arcs() for each user.';
+        RETURN false;
+    END IF;
+    RETURN @extschema@._gravity_memory_may_write(
+        ARRAY['memory_arcs', 'memory_arc_associations', 'memory_arc_locks'], ARRAY['gravity_map', 'gravity_memory_settings']);
+EXCEPTION WHEN undefined_table THEN
+    RETURN true;
+END
+$_gravity_memory_may_write_arcs$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_may_write_arcs() IS
+    'Whether the current role may write the arc tables without running the code of someone less trusted.';
+
 -- sql/arcs/_gravity_memory_hold_members.sql
 
 -- _gravity_memory_hold_members(p_memory_ids): keeps memories that are being linked by hand from changing until the commit.
@@ -1248,6 +1292,10 @@ DECLARE
     v_left uuid[] := '{}'::uuid[];
     v_are_held boolean;
 BEGIN
+    IF TG_RELID IS DISTINCT FROM to_regclass('@extschema@.memory_arc_associations') THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to memory_arc_associations and does nothing for another table', TG_NAME;
+        RETURN NULL;
+    END IF;
     -- An import brings the totals, too.
     IF NOT @extschema@._gravity_memory_may_write_arcs() OR (TG_OP = 'INSERT' AND current_setting('gravity_memory.importing', true) = 'on') THEN
         RETURN NULL;
@@ -1321,6 +1369,50 @@ $_gravity_memory_keep_arc_totals$;
 COMMENT ON FUNCTION @extschema@._gravity_memory_keep_arc_totals() IS
     'Trigger function: keeps an arc''s running mean, count, peak and times as its members come and go.';
 
+-- sql/arcs/_gravity_memory_settle_at_commit.sql
+
+-- _gravity_memory_settle_at_commit(): deferred constraint trigger function on memory_arc_locks, per row that names an arc.
+--
+-- Recounts an arc whose totals may still wait when the transaction commits (see _gravity_memory_unsettle_arcs). The event stands on this
+-- private table, so that it is in nobody's way: PostgreSQL refuses TRUNCATE and ALTER TABLE on a table with pending events. A call
+-- before the commit means that constraints are immediate (SET CONSTRAINTS): from then on totals never wait.
+-- SECURITY DEFINER for the reason given at _gravity_memory_keep_arc_totals.
+CREATE OR REPLACE FUNCTION @extschema@._gravity_memory_settle_at_commit()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $_gravity_memory_settle_at_commit$
+DECLARE
+    v_state jsonb;
+BEGIN
+    IF TG_RELID IS DISTINCT FROM to_regclass('@extschema@.memory_arc_locks') THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to memory_arc_locks and does nothing for another table', TG_NAME;
+        RETURN NULL;
+    END IF;
+    IF NOT @extschema@._gravity_memory_may_write_arcs() THEN
+        RETURN NULL;
+    END IF;
+    PERFORM @extschema@._gravity_memory_recount_arcs(ARRAY[NEW.user_id::uuid]);
+    v_state := @extschema@._gravity_memory_unsettled_arcs();
+    PERFORM set_config('gravity_memory.arc_totals', (v_state || jsonb_build_object(
+        'at_once', true, 'waiting', COALESCE(v_state -> 'waiting', '{}') - NEW.user_id))::text, true);
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'gravity_memory: the totals of an arc were not updated: %', SQLERRM
+        USING ERRCODE = SQLSTATE, HINT = 'Run SELECT gravity_memory_rebuild_arcs(user_id) for the user.';
+    RETURN NULL;
+END
+$_gravity_memory_settle_at_commit$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_settle_at_commit() IS
+    'Trigger function: recounts an arc whose totals may still wait when the transaction commits.';
+
 -- sql/arcs/trigger_arc_building.sql
 
 -- trigger_arc_building(): trigger function, AFTER INSERT, UPDATE and DELETE on gravity_map, once per statement.
@@ -1349,6 +1441,10 @@ DECLARE
     v_cluster record;
     v_changed uuid[];
 BEGIN
+    IF TG_RELID IS DISTINCT FROM to_regclass('@extschema@.gravity_map') THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to gravity_map and does nothing for another table', TG_NAME;
+        RETURN NULL;
+    END IF;
     -- An import brings the arcs, too.
     IF NOT @extschema@._gravity_memory_may_write_arcs() OR (TG_OP = 'INSERT' AND current_setting('gravity_memory.importing', true) = 'on') THEN
         RETURN NULL;
@@ -1502,7 +1598,8 @@ as they are; arcs that a writer holds are left to the next run. The job evolve-a
 -- arc made by hand holds it already; nothing else in that arc; all totals counted anew. Closed arcs keep their members, because
 -- which run of gravity_memory_evolve_arcs() closed them when is not written in the memories. Arcs made by hand are not
 -- recounted. For use after a load with triggers disabled, after a changed setting, and after a WARNING from trigger_arc_building().
--- Returns how many automatic arcs the user has then. Errors: 22004 when p_user_id is NULL. Unknown users have no arcs: 0.
+-- Returns how many automatic arcs the user has then. Errors: 22004 when p_user_id is NULL; 42501 where row security hides
+-- memories or arcs from the caller, who would undo the arcs of what it does not see. Unknown users have no arcs: 0.
 CREATE OR REPLACE FUNCTION @extschema@.gravity_memory_rebuild_arcs(p_user_id text)
 RETURNS bigint
 LANGUAGE plpgsql
@@ -1522,6 +1619,11 @@ BEGIN
             USING ERRCODE = 'null_value_not_allowed',
                   HINT = 'For all users: SELECT @extschema@.gravity_memory_rebuild_arcs(user_id) '
                          'FROM (SELECT DISTINCT user_id FROM @extschema@.gravity_map) AS u.';
+    END IF;
+    IF row_security_active('@extschema@.gravity_map') OR row_security_active('@extschema@.memory_arcs') THEN
+        RAISE EXCEPTION 'row security hides memories or arcs from %', current_user
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'Run it as a role with BYPASSRLS, or as the owner of the tables without FORCE ROW LEVEL SECURITY; no arc was changed.';
     END IF;
     FOR v_emotion_type IN
         SELECT m.emotion_type FROM @extschema@.gravity_map AS m WHERE m.user_id = p_user_id AND m.emotion_type <> ''
@@ -1546,7 +1648,7 @@ COMMENT ON FUNCTION @extschema@.gravity_memory_rebuild_arcs(text) IS
 The result is what the triggers would have built: for use after a load with triggers disabled, after a changed
 setting, and after a WARNING that arcs were not updated. Closed arcs and arcs made by hand keep their members.
 An unknown user has no arcs: 0.
-Errors: 22004 when p_user_id is NULL.';
+Errors: 22004 when p_user_id is NULL; 42501 where row security hides memories or arcs from the caller.';
 
 -- sql/notifications/notify_memory_created.sql
 
@@ -1801,6 +1903,39 @@ The publication stays. None are returned when none was in it, or when it is FOR 
 schema.
 Errors: 42704 where there is no such publication; 42501 for a role that does not own it.';
 
+-- sql/feed/_gravity_memory_break_feed_on_truncate.sql
+
+-- _gravity_memory_break_feed_on_truncate(): trigger function, AFTER TRUNCATE on gravity_map, memory_arcs and memory_events.
+--
+-- A TRUNCATE does not say what it removed, so there is no event for each row: readers of the feed start anew. SECURITY DEFINER and faults as in
+-- _gravity_memory_publish_memories().
+CREATE OR REPLACE FUNCTION @extschema@._gravity_memory_break_feed_on_truncate()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_break_feed_on_truncate$
+BEGIN
+    IF to_regclass('@extschema@.gravity_map') IS DISTINCT FROM TG_RELID AND to_regclass('@extschema@.memory_arcs') IS DISTINCT FROM TG_RELID
+       AND to_regclass('@extschema@.memory_events') IS DISTINCT FROM TG_RELID THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to our tables and does nothing for another one', TG_NAME;
+        RETURN NULL;
+    END IF;
+    IF @extschema@._gravity_memory_records_events(@extschema@._gravity_memory_effective_settings())
+       AND @extschema@._gravity_memory_may_write_events() THEN
+        PERFORM @extschema@._gravity_memory_break_feed(TG_TABLE_NAME || ' was truncated');
+    END IF;
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'gravity_memory: readers of the feed could not be told that % was truncated: %', TG_TABLE_NAME, SQLERRM
+        USING ERRCODE = SQLSTATE, HINT = 'Run SELECT * FROM gravity_memory_setup().';
+    RETURN NULL;
+END
+$_gravity_memory_break_feed_on_truncate$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_break_feed_on_truncate() IS
+    'Trigger function: has readers of the feed start anew after a TRUNCATE.';
+
 -- sql/feed/_gravity_memory_publish_memories.sql
 
 -- _gravity_memory_publish_memories(): trigger function, AFTER INSERT, UPDATE and DELETE on gravity_map, once per statement.
@@ -1821,6 +1956,10 @@ DECLARE
     v_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
     v_wakes boolean;
 BEGIN
+    IF TG_RELID IS DISTINCT FROM to_regclass('@extschema@.gravity_map') THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to gravity_map and does nothing for another table', TG_NAME;
+        RETURN NULL;
+    END IF;
     IF TG_OP = 'INSERT' AND v_settings ->> 'broadcast' = 'on' AND current_setting('gravity_memory.importing', true) IS DISTINCT FROM 'on' THEN
         BEGIN
             PERFORM @extschema@._gravity_memory_broadcast(b.user_id, b.payload)
@@ -1892,6 +2031,68 @@ $_gravity_memory_publish_memories$;
 
 COMMENT ON FUNCTION @extschema@._gravity_memory_publish_memories() IS
     'Trigger function: records what happens to memories in memory_events, and broadcasts new ones, where settings ask for it.';
+
+-- sql/feed/_gravity_memory_publish_arcs.sql
+
+-- _gravity_memory_publish_arcs(): trigger function, AFTER INSERT, UPDATE and DELETE on memory_arcs, once per statement.
+--
+-- Records arc_created, arc_updated and arc_deleted in memory_events while the setting feed or notify asks for it, with the arc's columns. An arc is
+-- updated when its totals change, at most once per statement that changes them. SECURITY DEFINER and faults as in
+-- _gravity_memory_publish_memories().
+CREATE OR REPLACE FUNCTION @extschema@._gravity_memory_publish_arcs()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_publish_arcs$
+DECLARE
+    v_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
+    v_wakes boolean;
+BEGIN
+    IF TG_RELID IS DISTINCT FROM to_regclass('@extschema@.memory_arcs') THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to memory_arcs and does nothing for another table', TG_NAME;
+        RETURN NULL;
+    END IF;
+    IF NOT @extschema@._gravity_memory_records_events(v_settings) THEN
+        RETURN NULL;
+    END IF;
+    v_wakes := v_settings ->> 'notify' <> 'off';
+    BEGIN
+        IF NOT @extschema@._gravity_memory_may_write_events() THEN
+            RETURN NULL;
+        END IF;
+        IF TG_OP = 'DELETE' THEN
+            INSERT INTO @extschema@.memory_events (user_id, event, subject_id, payload, wakes)
+            SELECT o.user_id, 'arc_deleted', o.id, jsonb_build_object('id', o.id, 'user_id', o.user_id),
+                   v_wakes AND row_number() OVER () = 1
+            FROM old_rows AS o;
+        ELSE
+            INSERT INTO @extschema@.memory_events (user_id, event, subject_id, payload, wakes)
+            SELECT n.user_id, CASE TG_OP WHEN 'INSERT' THEN 'arc_created' ELSE 'arc_updated' END, n.id,
+                   jsonb_build_object(
+                       'id', n.id, 'user_id', n.user_id, 'arc_name', n.arc_name, 'emotion_type', n.emotion_type,
+                       'gravity_center', n.gravity_center, 'evolution_stage', n.evolution_stage, 'memory_count', n.memory_count,
+                       'peak_gravity', n.peak_gravity, 'growth_vector', n.growth_vector, 'first_memory_at', n.first_memory_at,
+                       'last_memory_at', n.last_memory_at, 'created_at', n.created_at, 'updated_at', n.updated_at),
+                   v_wakes AND row_number() OVER () = 1
+            FROM new_rows AS n;
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING 'gravity_memory: no events were recorded (% on memory_arcs): %', TG_OP, SQLERRM
+            USING ERRCODE = SQLSTATE, HINT = 'The arcs are stored. Readers of the feed are told to start anew.';
+        BEGIN
+            PERFORM @extschema@._gravity_memory_break_feed('events of arcs could not be recorded');
+        EXCEPTION WHEN OTHERS THEN
+            RAISE WARNING 'gravity_memory: readers of the feed could not be told that it misses events: %', SQLERRM
+                USING ERRCODE = SQLSTATE, HINT = 'Run SELECT * FROM gravity_memory_setup().';
+        END;
+    END;
+    RETURN NULL;
+END
+$_gravity_memory_publish_arcs$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_publish_arcs() IS
+    'Trigger function: records what happens to arcs in memory_events, where settings ask for it.';
 
 -- sql/feed/_gravity_memory_check_feed.sql
 
@@ -2204,6 +2405,179 @@ COMMENT ON FUNCTION @extschema@.cleanup_old_cache() IS
 
 Entries that another session holds are passed over and go with the next run, so it waits for no writer. The job
 cleanup-cache runs it hourly. One transaction, whatever the number of entries.';
+
+-- sql/derivation/_gravity_memory_forget_derived.sql
+
+-- _gravity_memory_forget_derived(p_user_ids, p_memory_ids): removes what recall reads of memories.
+--
+-- The arrays are of equal length: whose, and which. The digest lists the keys of its postings, so they are found whatever the text search configuration is by now. Each row is looked up
+-- by its key, and deleted by its place: the plan is kept for the session, and one that was made on empty tables would
+-- otherwise compare every posting with every other.
+CREATE OR REPLACE FUNCTION @extschema@._gravity_memory_forget_derived(p_user_ids text[], p_memory_ids uuid[])
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_gravity_memory_forget_derived$
+BEGIN
+    WITH removed AS (
+        DELETE FROM @extschema@.memory_digests AS d
+        WHERE d.ctid = ANY (ARRAY(
+            SELECT f.place
+            FROM unnest(p_user_ids, p_memory_ids) AS u (user_id, memory_id)
+            CROSS JOIN LATERAL (SELECT e.ctid AS place, e.memory_id FROM @extschema@.memory_digests AS e
+                                WHERE e.user_id = u.user_id AND e.memory_id >= u.memory_id
+                                  -- The bound keeps it from walking the rows that this transaction has deleted beyond it.
+                                  AND e.memory_id <= u.memory_id
+                                -- An order that only the key has: the index on length would read all of the user's digests.
+                                ORDER BY e.memory_id LIMIT 1) AS f
+            WHERE f.memory_id = u.memory_id))
+        RETURNING d.memory_id, d.term_keys
+    )
+    DELETE FROM @extschema@.memory_postings AS p
+    WHERE p.ctid = ANY (ARRAY(
+        SELECT f.place
+        FROM removed AS r
+        CROSS JOIN LATERAL unnest(r.term_keys) AS k (term_key)
+        CROSS JOIN LATERAL (SELECT q.ctid AS place FROM @extschema@.memory_postings AS q
+                            WHERE q.term_key = k.term_key AND q.memory_id = r.memory_id LIMIT 1) AS f));
+END
+$_gravity_memory_forget_derived$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_forget_derived(text[], uuid[]) IS
+    'Removes what recall reads of memories.';
+
+-- sql/derivation/_gravity_memory_keep_derived.sql
+
+-- _gravity_memory_keep_derived(): trigger function, AFTER INSERT, UPDATE, DELETE and TRUNCATE on gravity_map, once per statement.
+--
+-- Keeps memory_digests and memory_postings in step with the memories. An UPDATE is followed where content, embedding, time, user or id
+-- changed, whichever column the statement named: triggers of the application may set them too. Set differences stand where one
+-- would join on id: the plan is kept for the session, and a nested loop over two large transition tables would be quadratic.
+-- A memory that the owner itself cannot see (FORCE ROW LEVEL SECURITY) or that a trigger removed again leaves a note, as a fault does.
+-- Nobody waits for anybody here: whoever writes a memory holds its row, and what is derived is the memory's own. An INSERT of more than
+-- derive_bulk_rows rows only notes its users; such INSERTs of the same users wait for each other.
+-- SECURITY DEFINER, because a writer may hold no more than SELECT and INSERT on gravity_map, and nobody but the owner reads or writes the
+-- derived tables. A fault is a WARNING: the memories stay as they were written, and the users are noted in memory_recall_gaps, so
+-- that recall does not rely on what is derived from their memories.
+CREATE OR REPLACE FUNCTION @extschema@._gravity_memory_keep_derived()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $_gravity_memory_keep_derived$
+DECLARE
+    -- Memories handled in one go: enough to make the cost of a statement small, few enough to fit into work_mem.
+    v_part_size CONSTANT integer := 1000;
+    v_part record;
+    v_user_ids text[];
+BEGIN
+    IF TG_RELID IS DISTINCT FROM to_regclass('@extschema@.gravity_map') THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to gravity_map and does nothing for another table', TG_NAME;
+        RETURN NULL;
+    END IF;
+    BEGIN
+        IF NOT @extschema@._gravity_memory_may_write_derived() THEN
+            RETURN NULL;
+        END IF;
+        IF TG_OP = 'INSERT' THEN
+            IF @extschema@._gravity_memory_leaves_deriving((SELECT count(*) FROM new_rows)) THEN
+                BEGIN
+                    PERFORM @extschema@._gravity_memory_note_recall_gaps(ARRAY(SELECT n.user_id::text FROM new_rows AS n), true);
+                    RETURN NULL;
+                EXCEPTION WHEN deadlock_detected OR lock_not_available THEN
+                    -- Another load notes the same users in another order: this one derives at once after all.
+                    NULL;
+                END;
+            END IF;
+            FOR v_part IN
+                SELECT array_agg(r.user_id ORDER BY r.number) AS user_ids, array_agg(r.id ORDER BY r.number) AS ids
+                FROM (SELECT n.user_id::text AS user_id, n.id, row_number() OVER () AS number
+                      FROM new_rows AS n
+                      WHERE n.user_id IS NOT NULL) AS r
+                GROUP BY r.number / v_part_size
+            LOOP
+                -- An AFTER ROW trigger of the application that updates the new memory had it derived already.
+                IF EXISTS (SELECT
+                           FROM unnest(v_part.user_ids, v_part.ids) AS u (user_id, id)
+                           -- An order that only the key has, as in _gravity_memory_forget_derived().
+                           CROSS JOIN LATERAL (SELECT e.memory_id FROM @extschema@.memory_digests AS e
+                                               WHERE e.user_id = u.user_id AND e.memory_id >= u.id AND e.memory_id <= u.id
+                                               ORDER BY e.memory_id LIMIT 1) AS d
+                           WHERE d.memory_id = u.id) THEN
+                    PERFORM @extschema@._gravity_memory_forget_derived(v_part.user_ids, v_part.ids);
+                END IF;
+                PERFORM @extschema@._gravity_memory_derive_or_note(v_part.user_ids, v_part.ids);
+            END LOOP;
+        ELSIF TG_OP = 'DELETE' THEN
+            FOR v_part IN
+                SELECT array_agg(r.user_id ORDER BY r.number) AS user_ids, array_agg(r.id ORDER BY r.number) AS ids
+                FROM (SELECT o.user_id::text AS user_id, o.id, row_number() OVER () AS number
+                      FROM old_rows AS o
+                      WHERE o.user_id IS NOT NULL) AS r
+                GROUP BY r.number / v_part_size
+            LOOP
+                PERFORM @extschema@._gravity_memory_forget_derived(v_part.user_ids, v_part.ids);
+            END LOOP;
+        ELSIF TG_OP = 'TRUNCATE' THEN
+            TRUNCATE @extschema@.memory_digests, @extschema@.memory_postings, @extschema@.memory_recall_gaps;
+        ELSE
+            -- What is old is forgotten before anything is derived: false sorts before true.
+            FOR v_part IN
+                SELECT r.is_new, array_agg(r.user_id ORDER BY r.number) AS user_ids, array_agg(r.id ORDER BY r.number) AS ids
+                FROM (SELECT c.user_id, c.id, c.is_new, row_number() OVER (PARTITION BY c.is_new) AS number
+                      FROM (SELECT d.user_id::text AS user_id, d.id, false AS is_new
+                            FROM (SELECT o.user_id, o.id, o.content, o.created_at, o.embedding FROM old_rows AS o
+                                  EXCEPT
+                                  SELECT n.user_id, n.id, n.content, n.created_at, n.embedding FROM new_rows AS n) AS d
+                            UNION ALL
+                            SELECT e.user_id::text, e.id, true
+                            FROM (SELECT n.user_id, n.id, n.content, n.created_at, n.embedding FROM new_rows AS n
+                                  EXCEPT
+                                  SELECT o.user_id, o.id, o.content, o.created_at, o.embedding FROM old_rows AS o) AS e) AS c
+                      WHERE c.user_id IS NOT NULL) AS r
+                GROUP BY r.is_new, r.number / v_part_size
+                ORDER BY r.is_new
+            LOOP
+                IF v_part.is_new THEN
+                    PERFORM @extschema@._gravity_memory_derive_or_note(v_part.user_ids, v_part.ids);
+                ELSE
+                    PERFORM @extschema@._gravity_memory_forget_derived(v_part.user_ids, v_part.ids);
+                END IF;
+            END LOOP;
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING 'gravity_memory: what recall reads was not updated (% on gravity_map): %', TG_OP, SQLERRM
+            USING ERRCODE = SQLSTATE,
+                  HINT = 'The memories are stored, and recall stays complete, but slower, until CALL gravity_memory_rebuild_recall() '
+                         'has run.';
+        IF TG_OP = 'INSERT' THEN
+            v_user_ids := ARRAY(SELECT n.user_id::text FROM new_rows AS n);
+        ELSIF TG_OP = 'UPDATE' THEN
+            v_user_ids := ARRAY(SELECT n.user_id::text FROM new_rows AS n UNION SELECT o.user_id::text FROM old_rows AS o);
+        ELSIF TG_OP = 'DELETE' THEN
+            v_user_ids := ARRAY(SELECT o.user_id::text FROM old_rows AS o);
+        END IF;
+        -- In the handler and not around the whole: a block that catches errors is a subtransaction, and every insert would pay for it.
+        BEGIN
+            -- NULL, after a TRUNCATE, notes every user: the terms of memories that are gone would still be counted.
+            PERFORM @extschema@._gravity_memory_note_recall_gaps(v_user_ids);
+        EXCEPTION WHEN OTHERS THEN
+            RAISE WARNING 'gravity_memory: the users whose derived rows are wrong could not be noted: %', SQLERRM
+                USING ERRCODE = SQLSTATE,
+                      HINT = 'Run SELECT * FROM gravity_memory_setup(), then CALL gravity_memory_rebuild_recall(p_everything => true).';
+        END;
+    END;
+    RETURN NULL;
+END
+$_gravity_memory_keep_derived$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_keep_derived() IS
+    'Trigger function: keeps what recall reads in step with gravity_map, once per statement.';
 
 -- sql/derivation/_gravity_memory_may_read_derived.sql
 
@@ -2726,6 +3100,245 @@ match_threshold: cosine from -1 to 1, at least. match_count: 0 or more. Of what 
 first; approximate where the index is used, exact where there is none, where it gives too few rows, and under
 row security, which compares all memories.
 Errors: as match_memories().';
+
+-- sql/lexical/_gravity_memory_matching_postings.sql
+
+-- _gravity_memory_matching_postings(p_user_id, p_query, p_count, p_eligible): the p_count best memories by BM25.
+--
+-- BM25 over the user's own memories, k1 = 1.2, b = 0.3: the sum over the query's terms of idf * f * (k1 + 1) / (f + k1 * (1 - b + b *
+-- length / average length)), idf = ln(1 + (N - df + 0.5) / (df + 0.5)). N, df and the average are counted at query time:
+-- counters would make every writer of a user wait for the others. A term that occurs in none of the user's memories says
+-- nothing; of a long query the 32 rarest terms count.
+-- Rare terms first: the postings of the rarest terms, up to 20,000 of them and of three terms at least, name the candidates; common terms
+-- only re-score the best of these, because walking their postings costs most and tells least. Up to three terms, and up to
+-- 20,000 postings, the answer is exact.
+-- p_eligible restricts the answer (NULL: no restriction), not the statistics.
+-- Returns three arrays of equal length, one entry per memory and term: the memory, the number of the term, and its share of the
+-- score. is_reliable is false, and the arrays are NULL, when the caller has to look at the memories themselves: see
+-- _gravity_memory_may_read_derived().
+-- SECURITY DEFINER, because the derived tables are readable by their owner only.
+CREATE OR REPLACE FUNCTION @extschema@._gravity_memory_matching_postings(
+    p_user_id text, p_query text, p_count integer, p_eligible uuid[],
+    OUT is_reliable boolean, OUT memory_ids uuid[], OUT term_numbers integer[], OUT term_scores double precision[])
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_mergejoin = off
+SET max_parallel_workers_per_gather = 0
+SET jit = off
+AS $_gravity_memory_matching_postings$
+DECLARE
+    v_postings_limit CONSTANT bigint := 20000;
+    v_keys bigint[];
+    v_counts bigint[];
+    v_weights double precision[];
+    v_total bigint;
+    v_slope double precision;
+    v_leading integer := 0;
+    v_walked bigint := 0;
+    v_candidates uuid[];
+    v_wanted integer;
+BEGIN
+    is_reliable := false;
+    IF NOT @extschema@._gravity_memory_may_read_derived(p_user_id, 'content') THEN
+        RETURN;
+    END IF;
+
+    SELECT array_agg(r.term_key ORDER BY r.memories, r.term_key), array_agg(r.memories ORDER BY r.memories, r.term_key)
+    INTO v_keys, v_counts
+    FROM (
+        SELECT t.term_key, c.memories
+        FROM @extschema@._gravity_memory_query_terms(p_user_id, p_query) AS t
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS memories FROM @extschema@.memory_postings AS p WHERE p.term_key = t.term_key
+        ) AS c
+        WHERE c.memories > 0
+        ORDER BY c.memories, t.term_key
+        LIMIT 32
+    ) AS r;
+    IF v_keys IS NULL THEN
+        is_reliable := true;
+        RETURN;
+    END IF;
+
+    -- A hash may be chosen that is that of another user's word. Whoever may read every memory is told by the caller, who looks whose the found
+    -- ones are; row security would hide them from the one for whose sake it matters. Set operations never become nested loops.
+    IF p_user_id = @extschema@.gravity_memory_current_user_id()
+       AND EXISTS (SELECT p.memory_id FROM @extschema@.memory_postings AS p WHERE p.term_key = ANY (v_keys)
+                   EXCEPT
+                   SELECT d.memory_id FROM @extschema@.memory_digests AS d WHERE d.user_id = p_user_id) THEN
+        RETURN;
+    END IF;
+
+    -- k1 * (1 - b + b * length / average) = 0.84 + slope * length.
+    SELECT count(*), 0.36 / GREATEST(avg(d.length), 1)
+    INTO v_total, v_slope
+    FROM @extschema@.memory_digests AS d
+    WHERE d.user_id = p_user_id;
+    -- GREATEST: while another session writes, a posting may be counted whose document was not.
+    v_weights := ARRAY(SELECT 2.2 * ln(1 + (GREATEST(v_total - c.memories, 0) + 0.5) / (c.memories + 0.5))
+                    FROM unnest(v_counts) WITH ORDINALITY AS c (memories, number) ORDER BY c.number);
+
+    LOOP
+        v_leading := v_leading + 1;
+        v_walked := v_walked + v_counts[v_leading];
+        CONTINUE WHEN v_leading < cardinality(v_keys)
+                      AND (v_leading < 3 OR v_walked + v_counts[v_leading + 1] <= v_postings_limit);
+
+        v_wanted := CASE WHEN v_leading = cardinality(v_keys) THEN p_count ELSE GREATEST(500, 2 * p_count) END;
+        IF p_eligible IS NULL THEN
+            v_candidates := ARRAY(
+                SELECT p.memory_id
+                FROM unnest(v_keys[:v_leading], v_weights[:v_leading]) AS t (term_key, weight)
+                JOIN @extschema@.memory_postings AS p ON p.term_key = t.term_key
+                GROUP BY p.memory_id
+                ORDER BY sum(t.weight * p.frequency / (p.frequency + 0.84::double precision + v_slope * p.length)) DESC,
+                         p.memory_id
+                LIMIT v_wanted);
+        ELSE
+            v_candidates := ARRAY(
+                SELECT p.memory_id
+                FROM unnest(v_keys[:v_leading], v_weights[:v_leading]) AS t (term_key, weight)
+                JOIN @extschema@.memory_postings AS p ON p.term_key = t.term_key
+                -- IS TRUE makes it a hash table; the planner takes arrays for short and would join by nested loops.
+                WHERE (p.memory_id IN (SELECT unnest(p_eligible))) IS TRUE
+                GROUP BY p.memory_id
+                ORDER BY sum(t.weight * p.frequency / (p.frequency + 0.84::double precision + v_slope * p.length)) DESC,
+                         p.memory_id
+                LIMIT v_wanted);
+        END IF;
+        -- Too few of the rare terms' memories may be answered: the common terms have to name candidates too.
+        EXIT WHEN v_leading = cardinality(v_keys) OR cardinality(v_candidates) >= p_count;
+    END LOOP;
+
+    SELECT array_agg(r.memory_id), array_agg(r.term_number), array_agg(r.term_score)
+    INTO memory_ids, term_numbers, term_scores
+    FROM (
+        SELECT s.memory_id, s.term_number, s.term_score
+        FROM (
+            SELECT c.memory_id, t.term_number::integer AS term_number, b.term_score,
+                   sum(b.term_score) OVER (PARTITION BY c.memory_id) AS score
+            FROM unnest(v_candidates) AS c (memory_id)
+            CROSS JOIN unnest(v_keys, v_weights) WITH ORDINALITY AS t (term_key, weight, term_number)
+            CROSS JOIN LATERAL (
+                -- LIMIT keeps the planner from reading all postings of a term instead of looking this one up.
+                SELECT t.weight * q.frequency / (q.frequency + 0.84::double precision + v_slope * q.length) AS term_score
+                FROM @extschema@.memory_postings AS q
+                WHERE q.term_key = t.term_key AND q.memory_id = c.memory_id
+                LIMIT 1
+            ) AS b
+        ) AS s
+        ORDER BY s.score DESC, s.memory_id
+        LIMIT p_count * cardinality(v_keys)::bigint
+    ) AS r;
+    is_reliable := true;
+END
+$_gravity_memory_matching_postings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_matching_postings(text, text, integer, uuid[]) IS
+    'The memories of a user that match a query best by BM25, with each term''s share of the score.';
+
+-- sql/lexical/_gravity_memory_lexical_candidates.sql
+
+-- _gravity_memory_lexical_candidates(p_user_id, p_query, p_count, p_eligible, p_filters): the p_count best memories of a user by BM25.
+--
+-- Among p_eligible, when that is given, otherwise among those that pass p_filters ({}: all): four times as many are looked at first, and
+-- only when too few of them pass, all memories that do are listed. The statistics are those of all memories either way.
+-- The score is defined at _gravity_memory_matching_postings(), which answers from the derived tables. Where they may not be read, the
+-- terms of all memories of the user are derived here and now: slower, and complete.
+-- Returns the memory, its BM25 score, and the terms behind it: their numbers and their shares of the score.
+CREATE OR REPLACE FUNCTION @extschema@._gravity_memory_lexical_candidates(
+    p_user_id text, p_query text, p_count integer, p_eligible uuid[], p_filters jsonb)
+RETURNS TABLE (memory_id uuid, bm25 double precision, term_numbers integer[], term_scores double precision[])
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET max_parallel_workers_per_gather = 0
+SET jit = off
+AS $_gravity_memory_lexical_candidates$
+DECLARE
+    v_found record;
+    v_found_ids uuid[];
+    v_passing uuid[] := p_eligible;
+    v_config regconfig;
+BEGIN
+    IF p_count <= 0 THEN
+        RETURN;
+    END IF;
+    IF p_eligible IS NULL AND p_filters <> '{}' THEN
+        v_found := @extschema@._gravity_memory_matching_postings(p_user_id, p_query, 4 * p_count, NULL);
+        v_found_ids := ARRAY(SELECT DISTINCT f.id FROM unnest(v_found.memory_ids) AS f (id));
+        v_passing := @extschema@._gravity_memory_passing(p_user_id, p_filters, v_found_ids, NULL);
+        IF NOT v_found.is_reliable
+           OR (cardinality(v_passing) < p_count AND cardinality(v_found_ids) >= 4 * p_count) THEN
+            v_passing := @extschema@._gravity_memory_passing(p_user_id, p_filters, NULL, NULL);
+            v_found := @extschema@._gravity_memory_matching_postings(p_user_id, p_query, p_count, v_passing);
+        END IF;
+    ELSE
+        v_found := @extschema@._gravity_memory_matching_postings(p_user_id, p_query, p_count, p_eligible);
+    END IF;
+    -- Terms are found by hash. Who writes content or a query can choose a word whose key is that of a word of another user: then, and
+    -- hardly ever by chance, a memory of that one is among those found, perhaps in the place of others. From a caller whom row security
+    -- binds it would be hidden here: _gravity_memory_matching_postings() has looked for it.
+    IF v_found.is_reliable
+       AND NOT EXISTS (SELECT FROM (SELECT DISTINCT u.id FROM unnest(v_found.memory_ids) AS u (id)) AS f
+                       CROSS JOIN LATERAL (SELECT m.user_id FROM @extschema@.gravity_map AS m WHERE m.id = f.id LIMIT 1) AS o
+                       WHERE o.user_id <> p_user_id) THEN
+        RETURN QUERY
+        SELECT u.memory_id, sum(u.term_score), array_agg(u.term_number ORDER BY u.term_number),
+               array_agg(u.term_score ORDER BY u.term_number)
+        FROM unnest(v_found.memory_ids, v_found.term_numbers, v_found.term_scores) AS u (memory_id, term_number, term_score)
+        WHERE v_passing IS NULL OR u.memory_id IN (SELECT unnest(v_passing))
+        GROUP BY u.memory_id
+        ORDER BY 2 DESC, 1
+        LIMIT p_count;
+        RETURN;
+    END IF;
+
+    v_config := @extschema@._gravity_memory_text_search_config();
+    RETURN QUERY
+    WITH document AS MATERIALIZED (
+        SELECT m.id, d.length, d.term_keys, d.frequencies
+        FROM @extschema@.gravity_map AS m
+        CROSS JOIN LATERAL @extschema@._gravity_memory_document_terms(v_config, m.user_id, m.content, m.created_at) AS d
+        WHERE m.user_id = p_user_id
+    ), statistic AS (
+        SELECT count(*) AS total, GREATEST(avg(d.length)::double precision, 1) AS average FROM document AS d
+    ), posting AS MATERIALIZED (
+        SELECT d.id, LEAST(d.length, 32767) AS length, k.term_key, k.frequency
+        FROM document AS d
+        CROSS JOIN LATERAL unnest(d.term_keys, d.frequencies) AS k (term_key, frequency)
+        JOIN @extschema@._gravity_memory_query_terms(p_user_id, p_query) AS t ON t.term_key = k.term_key
+    ), term AS (
+        SELECT c.term_key, row_number() OVER (ORDER BY c.memories, c.term_key)::integer AS term_number,
+               ln(1 + (s.total - c.memories + 0.5) / (c.memories + 0.5))::double precision AS idf, s.average
+        FROM (SELECT p.term_key, count(*) AS memories FROM posting AS p GROUP BY p.term_key) AS c
+        CROSS JOIN statistic AS s
+        ORDER BY c.memories, c.term_key
+        LIMIT 32
+    )
+    SELECT s.id, sum(s.term_score), array_agg(s.term_number ORDER BY s.term_number),
+           array_agg(s.term_score ORDER BY s.term_number)
+    FROM (
+        SELECT p.id, t.term_number,
+               t.idf * 2.2::double precision * p.frequency
+               / (p.frequency + 1.2::double precision * (0.7::double precision
+                                                         + 0.3::double precision * p.length / t.average)) AS term_score
+        FROM posting AS p
+        JOIN term AS t ON t.term_key = p.term_key
+    ) AS s
+    WHERE v_passing IS NULL OR s.id IN (SELECT unnest(v_passing))
+    GROUP BY s.id
+    ORDER BY 2 DESC, 1
+    LIMIT p_count;
+END
+$_gravity_memory_lexical_candidates$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_lexical_candidates(text, text, integer, uuid[], jsonb) IS
+    'The memories of a user that match a query best by BM25, complete also while derived rows are missing.';
 
 -- sql/recall/recall_memories.sql
 
@@ -3645,6 +4258,92 @@ notifications (queue usage and limit, shares from 0 to 1); not counted (a table 
 caller). For everybody it reads gravity_map once from end to end.
 Errors: 55000 when gravity_map does not exist.';
 
+-- sql/monitoring/_gravity_memory_owner_findings.sql
+
+-- _gravity_memory_owner_findings(): who owns what, where that keeps our functions from working, for gravity_memory_check().
+--
+-- The SECURITY DEFINER functions write the arcs and what is derived: they should belong to the owner of gravity_map, which setup
+-- sees to, and need the privileges. Adopted tables keep the owner they had; whoever owns the extension must be able to alter them.
+CREATE OR REPLACE FUNCTION @extschema@._gravity_memory_owner_findings()
+RETURNS TABLE (severity text, finding text, object text, problem text, remedy text)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET standard_conforming_strings = on
+SET quote_all_identifiers = off
+AS $_gravity_memory_owner_findings$
+DECLARE
+    v_owner CONSTANT oid := (SELECT c.relowner FROM pg_class AS c
+                             WHERE c.oid = to_regclass(@extschema@._gravity_memory_qualified_name('gravity_map')));
+    v_written CONSTANT text[] := ARRAY['memory_arcs', 'memory_arc_associations', 'memory_arc_locks',
+                                       'memory_digests', 'memory_postings', 'memory_recall_gaps'];
+BEGIN
+    IF v_owner IS NULL THEN
+        RETURN;
+    END IF;
+
+    RETURN QUERY
+    SELECT 'warning', 'function_owner', f.signature,
+           format('It runs with the rights of %I and writes tables of %I, the owner of gravity_map: arcs and derived rows are kept only '
+                  'while nobody else''s code is attached to those tables, and searches read all memories.',
+                  pg_get_userbyid(f.proowner), pg_get_userbyid(v_owner)),
+           'SELECT * FROM ' || @extschema@._gravity_memory_qualified_name('gravity_memory_setup') || '()'
+    FROM (SELECT p.oid::regprocedure::text AS signature, p.proowner
+          FROM pg_proc AS p
+          JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+          JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+          WHERE e.extname = 'gravity_memory' AND p.prosecdef AND p.proowner <> v_owner) AS f;
+
+    RETURN QUERY
+    SELECT 'warning', 'table_owner', t.table_name,
+           format('%I belongs to %I, and gravity_map to %I, with whose rights our functions use both.', t.table_name,
+                  pg_get_userbyid(c.relowner), pg_get_userbyid(v_owner)),
+           format('ALTER TABLE %s OWNER TO %I', n.name, pg_get_userbyid(v_owner))
+    FROM unnest(v_written || 'gravity_memory_settings'::text) AS t (table_name)
+    CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(t.table_name) AS name) AS n
+    JOIN pg_class AS c ON c.oid = to_regclass(n.name)
+    WHERE c.relowner <> v_owner;
+
+    RETURN QUERY
+    SELECT 'error', 'missing_privilege', t.table_name,
+           format('%I, with whose rights arcs and derived rows are written, lacks %s on %I.', pg_get_userbyid(v_owner),
+                  string_agg(p.privilege, ', ' ORDER BY p.ordinality), t.table_name),
+           format('GRANT %s ON %s TO %I', string_agg(p.privilege, ', ' ORDER BY p.ordinality), n.name, pg_get_userbyid(v_owner))
+    FROM (SELECT w.name AS table_name, '{SELECT,INSERT,UPDATE,DELETE}'::text[] AS privileges FROM unnest(v_written) AS w (name)
+          UNION ALL
+          SELECT 'gravity_map', '{SELECT}'
+          UNION ALL
+          SELECT 'gravity_memory_settings', '{SELECT}') AS t
+    CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(t.table_name) AS name) AS n
+    CROSS JOIN LATERAL unnest(t.privileges) WITH ORDINALITY AS p (privilege, ordinality)
+    WHERE to_regclass(n.name) IS NOT NULL AND NOT has_table_privilege(v_owner, to_regclass(n.name), p.privilege)
+    GROUP BY t.table_name, n.name;
+
+    RETURN QUERY
+    SELECT 'error', 'forced_row_security', t.table_name,
+           format('Row security is forced on the owner of %I: what the triggers keep there can be neither written nor read.',
+                  t.table_name),
+           format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', n.name)
+    FROM @extschema@._gravity_memory_table_catalogue() AS t
+    CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(t.table_name) AS name) AS n
+    JOIN pg_class AS c ON c.oid = to_regclass(n.name)
+    JOIN pg_roles AS r ON r.oid = v_owner
+    WHERE (t.is_closed OR t.table_name IN ('gravity_map', 'memory_arcs', 'memory_arc_associations', 'memory_arc_locks')) AND c.relrowsecurity AND c.relforcerowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls;
+
+    RETURN QUERY
+    SELECT 'warning', 'extension_owner', 'gravity_memory',
+           format('The extension belongs to %I, who may not alter the tables of %I: its setup and its updates will fail.',
+                  pg_get_userbyid(e.extowner), pg_get_userbyid(v_owner)),
+           format('GRANT %I TO %I', pg_get_userbyid(v_owner), pg_get_userbyid(e.extowner))
+    FROM pg_extension AS e
+    WHERE e.extname = 'gravity_memory' AND NOT pg_has_role(e.extowner, v_owner, 'USAGE');
+END
+$_gravity_memory_owner_findings$;
+
+COMMENT ON FUNCTION @extschema@._gravity_memory_owner_findings() IS
+    'Findings of gravity_memory_check() about owners and privileges.';
+
 -- sql/monitoring/_gravity_memory_job_findings.sql
 
 -- _gravity_memory_job_findings(): jobs of pg_cron that are missing, switched off or failing, for gravity_memory_check().
@@ -3778,8 +4477,11 @@ SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_erasure_catalogue$
 VALUES
     ('memory_arc_associations',
-     'memory_id IN (SELECT m.id FROM @extschema@.gravity_map AS m WHERE m.user_id = $1) '
-     'OR arc_id IN (SELECT a.id FROM @extschema@.memory_arcs AS a WHERE a.user_id = $1) OR user_id = $1', 3, 'memory_id, arc_id'),
+     '(memory_id, arc_id) IN (SELECT l.memory_id, l.arc_id FROM @extschema@.memory_arc_associations AS l '
+     'JOIN @extschema@.gravity_map AS m ON m.id = l.memory_id WHERE m.user_id = $1 '
+     'UNION SELECT l.memory_id, l.arc_id FROM @extschema@.memory_arc_associations AS l '
+     'JOIN @extschema@.memory_arcs AS a ON a.id = l.arc_id WHERE a.user_id = $1 '
+     'UNION SELECT l.memory_id, l.arc_id FROM @extschema@.memory_arc_associations AS l WHERE l.user_id = $1)', 3, 'memory_id, arc_id'),
     ('memory_arcs', 'user_id = $1', 2, 'created_at, id'),
     ('memory_postings',
      '(term_key, memory_id) IN (SELECT k.term_key, d.memory_id FROM @extschema@.memory_digests AS d '
@@ -3861,7 +4563,8 @@ REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_count_of_user(text, text,
 -- Memories, links, arcs, cache, sessions, patterns, what recall reads, events (those that the deletion itself writes, too), locks
 -- and notes.
 -- Returns the receipt: one row per table with the number of rows that it held, 0 included. gravity_memory_verify_forgotten() proves it.
--- Links of the user's memories to another user's arc go too, and that arc's totals follow.
+-- Links of the user's memories to another user's arc go too, and that arc's totals follow; one that is left without members keeps its last
+-- gravity_center. Totals that wait for the commit are settled here, and deferred again for the rest of the transaction.
 -- What somebody writes for the user meanwhile stays: stop the user's writers first. Out of its reach: tables of the application without a
 -- foreign key that cascades, backups, WAL until it is recycled, the server's log, dead rows until VACUUM, texts of queries in
 -- pg_stat_statements,
@@ -3879,13 +4582,17 @@ DECLARE
     v_rows record;
     v_memory_ids uuid[];
     v_held bigint[];
+    v_deleted bigint;
     v_stray bigint;
 BEGIN
     PERFORM @extschema@._gravity_memory_check_erasure('gravity_memory_forget_user', p_user_id);
+    -- One at a time, so that the second receipt says that nothing was left.
+    PERFORM pg_advisory_xact_lock(hashtextextended('gravity_memory_forget_user ' || p_user_id, 0));
     IF EXISTS (SELECT FROM @extschema@.memory_recall_gaps AS g WHERE g.user_id = p_user_id OR g.is_every_user)
-       OR EXISTS (SELECT FROM @extschema@.gravity_map AS m
-                  WHERE m.user_id = p_user_id
-                    AND NOT EXISTS (SELECT FROM @extschema@.memory_digests AS d WHERE d.user_id = p_user_id AND d.memory_id = m.id)) THEN
+       -- Set operations never become nested loops, whatever the statistics say.
+       OR EXISTS (SELECT m.id FROM @extschema@.gravity_map AS m WHERE m.user_id = p_user_id
+                  EXCEPT
+                  SELECT d.memory_id FROM @extschema@.memory_digests AS d WHERE d.user_id = p_user_id) THEN
         v_memory_ids := ARRAY(SELECT m.id FROM @extschema@.gravity_map AS m WHERE m.user_id = p_user_id
                               UNION SELECT d.memory_id FROM @extschema@.memory_digests AS d WHERE d.user_id = p_user_id);
     END IF;
@@ -3911,8 +4618,11 @@ BEGIN
         END IF;
         EXECUTE format('DELETE FROM %s WHERE %s', @extschema@._gravity_memory_qualified_name(v_rows.table_name), v_rows.condition)
         USING p_user_id;
+        GET DIAGNOSTICS v_deleted = ROW_COUNT;
         table_name := v_rows.table_name;
-        removed := v_rows.held;
+        -- What others committed since it was counted is gone as well; locks and events are also written by the deletion itself.
+        removed := CASE WHEN v_rows.table_name IN ('memory_arc_locks', 'memory_events') THEN v_rows.held
+                        ELSE GREATEST(v_rows.held, v_deleted) END;
         IF v_rows.table_name = 'memory_postings' AND v_memory_ids <> '{}' THEN
             DELETE FROM @extschema@.memory_postings AS p WHERE p.memory_id = ANY (v_memory_ids);
             GET DIAGNOSTICS v_stray = ROW_COUNT;
@@ -3986,7 +4696,8 @@ REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_verify_forgotten(text) FRO
 -- {"table", "row"},
 -- with every column, the application's own included: memories, arcs, links, cache, sessions, patterns, events. Embeddings are written as
 -- pgvector prints them, numbers in full, times in UTC. "json_nulls" names columns that hold the JSON value null, which "row" cannot tell
--- from NULL. What recall reads is left out: it follows from the memories. A link is exported when memory and arc are both the user's.
+-- from NULL. Types that are not PostgreSQL's own are written as text. What does not come back: the bounds of arrays that do not begin at 1, JSON null
+-- inside of jsonb[], and money where lc_monetary differs. What recall reads is left out: it follows from the memories. A link is exported when memory and arc are both the user's.
 -- One statement, one snapshot. gravity_memory_import_user() makes the same rows elsewhere.
 -- Errors: 22004 for NULL; 55000 when a table is missing; 42501 for whoever may not see all of it.
 CREATE FUNCTION @extschema@.gravity_memory_export_user(p_user_id text)
@@ -3996,6 +4707,8 @@ STABLE
 SET search_path = pg_catalog, pg_temp
 SET extra_float_digits = 1
 SET timezone = 'UTC'
+SET datestyle = 'ISO, YMD'
+SET intervalstyle = 'postgres'
 AS $gravity_memory_export_user$
 DECLARE
     v_table record;
@@ -4013,10 +4726,19 @@ BEGIN
                        'AND EXISTS (SELECT FROM @extschema@.memory_arcs AS a WHERE a.id = t.arc_id AND a.user_id = $1)'
                    ELSE c.condition
                END AS condition,
-               COALESCE((SELECT string_agg(format('CASE WHEN t.%I::text = ''null'' THEN %L END', a.attname, a.attname), ', ' ORDER BY a.attnum)
+               -- A type of an extension may have its own cast to json, which nothing reads again: hstore has.
+               (SELECT string_agg(CASE WHEN y.typtype = 'c' OR b.typnamespace = 'pg_catalog'::regnamespace THEN format('t.%I', a.attname)
+                                       ELSE format('t.%I::text', a.attname) END, ', ' ORDER BY a.attnum)
+                FROM pg_attribute AS a
+                JOIN pg_type AS y ON y.oid = a.atttypid
+                JOIN pg_type AS b ON b.oid = COALESCE(NULLIF(y.typbasetype, 0), y.oid)
+                WHERE a.attrelid = r.relation AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+               COALESCE((SELECT string_agg(format('CASE WHEN json_typeof(t.%I::json) = ''null'' THEN %L END', a.attname, a.attname), ', '
+                                           ORDER BY a.attnum)
                          FROM pg_attribute AS a
+                         JOIN pg_type AS y ON y.oid = a.atttypid
                          WHERE a.attrelid = r.relation AND a.attnum > 0 AND NOT a.attisdropped
-                           AND a.atttypid IN ('json'::regtype, 'jsonb'::regtype)), 'NULL::text') AS json_nulls
+                           AND COALESCE(NULLIF(y.typbasetype, 0), y.oid) IN ('json'::regtype, 'jsonb'::regtype)), 'NULL::text') AS json_nulls
         FROM @extschema@._gravity_memory_erasure_catalogue() AS c
         CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(c.table_name)::regclass AS relation) AS r
         WHERE c.export_order IS NOT NULL
@@ -4024,10 +4746,10 @@ BEGIN
     LOOP
         -- A line break outside of strings is white space, and only a column of type json can bring one.
         RETURN QUERY EXECUTE format(
-            'SELECT translate(''{"table":%s,"row":'' || row_to_json(t)::text '
+            'SELECT translate(''{"table":%s,"row":'' || (SELECT row_to_json(x.*)::text FROM (SELECT %s) AS x) '
             '|| CASE WHEN n.names = ''{}'' THEN '''' ELSE '',"json_nulls":'' || array_to_json(n.names)::text END || ''}'', E''\n\r'', ''  '') '
             'FROM %s AS t CROSS JOIN LATERAL (SELECT array_remove(ARRAY[%s], NULL) AS names) AS n WHERE %s ORDER BY %s',
-            to_json(v_table.table_name), v_table.relation, v_table.json_nulls, v_table.condition, v_table.row_order)
+            to_json(v_table.table_name), v_table.columns, v_table.relation, v_table.json_nulls, v_table.condition, v_table.row_order)
         USING p_user_id;
     END LOOP;
 END
@@ -4051,7 +4773,8 @@ REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_export_user(text) FROM PUB
 -- Tags, arcs and totals stay as they were exported and nobody is notified: the triggers see gravity_memory.importing, set for this
 -- call. Whoever sets
 -- it for a transaction of their own does without them. What recall reads is derived as for any insert, and the feed records the rows.
--- Returns one row per table of the lines: how many rows were inserted, and how many left out.
+-- Sequences of the application's identity columns are not moved on.
+-- Returns one row per table of the lines: how many rows were inserted, and how many left out, because a row with one of their keys is there.
 -- Errors: 22004 for NULL; 22023 for lines of another user, of another format, or that are no export, 22P02 for those that are no
 -- JSON; 42703 where
 -- the table lacks a column of the export; 23503 for links to rows that are not there; those of the tables themselves, as for
@@ -4061,6 +4784,8 @@ CREATE FUNCTION @extschema@.gravity_memory_import_user(p_user_id text, p_lines t
 RETURNS TABLE (table_name text, inserted bigint, left_out bigint)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO, YMD'
+SET intervalstyle = 'postgres'
 AS $gravity_memory_import_user$
 DECLARE
     v_lines json[];
@@ -4068,6 +4793,7 @@ DECLARE
     v_columns text[];
     v_missing text;
     v_problem text;
+    v_importing text;
 BEGIN
     PERFORM @extschema@._gravity_memory_check_erasure('gravity_memory_import_user', p_user_id);
     IF p_lines IS NULL THEN
@@ -4075,9 +4801,19 @@ BEGIN
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the lines that gravity_memory_export_user() returned.';
     END IF;
     BEGIN
-        v_lines := ARRAY(SELECT l.line::json FROM unnest(p_lines) WITH ORDINALITY AS l (line, number) WHERE l.line ~ '\S' ORDER BY l.number);
-    EXCEPTION WHEN invalid_text_representation OR untranslatable_character THEN
-        RAISE EXCEPTION 'gravity_memory_import_user(): a line is no JSON: %', SQLERRM
+        v_lines := ARRAY(SELECT CASE WHEN l.line ~ '\S' THEN l.line::json END
+                         FROM unnest(p_lines) WITH ORDINALITY AS l (line, number) ORDER BY l.number);
+    EXCEPTION WHEN invalid_text_representation THEN
+        v_problem := SQLERRM;
+        FOR v_number IN 1 .. cardinality(p_lines) LOOP
+            BEGIN
+                PERFORM CASE WHEN p_lines[v_number] ~ '\S' THEN p_lines[v_number]::json END;
+            EXCEPTION WHEN invalid_text_representation THEN
+                v_problem := format('line %s: %s', v_number, SQLERRM);
+                EXIT;
+            END;
+        END LOOP;
+        RAISE EXCEPTION 'gravity_memory_import_user(): no JSON, %', v_problem
             USING ERRCODE = 'invalid_text_representation',
                   HINT = 'Pass each line of gravity_memory_export_user() as one element, as it was written.';
     END;
@@ -4095,11 +4831,12 @@ BEGIN
     FROM unnest(v_lines) WITH ORDINALITY AS l (line, number)
     LEFT JOIN @extschema@._gravity_memory_erasure_catalogue() AS c ON c.export_order IS NOT NULL AND c.table_name =
         CASE WHEN json_typeof(l.line) = 'object' THEN l.line ->> 'table' END
-    WHERE CASE
+    WHERE l.line IS NOT NULL AND CASE
               WHEN json_typeof(l.line) <> 'object' THEN true
               WHEN l.line -> 'table' IS NULL THEN
                   l.line -> 'gravity_memory' IS NULL OR (l.line ->> 'user_id' = p_user_id AND l.line ->> 'format' = '1') IS NOT TRUE
               ELSE l.line -> 'gravity_memory' IS NOT NULL OR c.table_name IS NULL OR COALESCE(json_typeof(l.line -> 'row'), '') <> 'object'
+                   OR l.line ->> 'row' ~ '^\s*\{\s*\}\s*$'
                    OR (l.line -> 'row' ->> 'user_id' IS DISTINCT FROM p_user_id
                        AND NOT (c.table_name = 'memory_arc_associations' AND l.line -> 'row' ->> 'user_id' IS NULL))
           END
@@ -4111,6 +4848,7 @@ BEGIN
                   HINT = 'Pass the lines that gravity_memory_export_user() returned for this user; nothing was imported.';
     END IF;
 
+    v_importing := COALESCE(current_setting('gravity_memory.importing', true), '');
     PERFORM set_config('gravity_memory.importing', 'on', true);
     FOR v_rows IN
         SELECT c.table_name, r.relation, array_agg(l.line ORDER BY l.number) AS lines,
@@ -4147,11 +4885,12 @@ BEGIN
                     (SELECT string_agg(quote_ident(n.name), ', ' ORDER BY n.number)
                      FROM unnest(v_columns) WITH ORDINALITY AS n (name, number)),
                     (SELECT string_agg(
-                         CASE WHEN a.atttypid IN ('json'::regtype, 'jsonb'::regtype)
+                         CASE WHEN COALESCE(NULLIF(y.typbasetype, 0), y.oid) IN ('json'::regtype, 'jsonb'::regtype)
                               THEN format('CASE WHEN (l.line -> ''json_nulls'')::jsonb ? %L THEN ''null'' ELSE r.%I END', n.name, n.name)
                               ELSE format('r.%I', n.name) END, ', ' ORDER BY n.number)
                      FROM unnest(v_columns) WITH ORDINALITY AS n (name, number)
-                     JOIN pg_attribute AS a ON a.attrelid = v_rows.relation AND a.attname = n.name),
+                     JOIN pg_attribute AS a ON a.attrelid = v_rows.relation AND a.attname = n.name
+                     JOIN pg_type AS y ON y.oid = a.atttypid),
                     v_rows.relation)
                 USING v_rows.lines;
             EXCEPTION WHEN foreign_key_violation THEN
@@ -4164,7 +4903,7 @@ BEGIN
         END IF;
         RETURN NEXT;
     END LOOP;
-    PERFORM set_config('gravity_memory.importing', '', true);
+    PERFORM set_config('gravity_memory.importing', v_importing, true);
 
     IF EXISTS (SELECT
                FROM unnest(v_lines) AS l (line)

@@ -1804,8 +1804,8 @@ Errors: 22P02 for claims that are no JSON.';
 --
 -- Each shows a role the rows of the user for whom its session stands, and lets it write no others. A link needs a memory and an arc
 -- that are
--- both the user's own: the totals of an arc tell about every memory in it. The user '' of memory_events is nobody: its rows tell every
--- reader of a break in the feed. Settings are read by everybody, because every trigger reads them, and written by the owner alone.
+-- both the user's own: the totals of an arc tell about every memory in it. Events feed_broken of the user '' of memory_events are
+-- nobody's: they tell every reader of a break in the feed. Settings are read by everybody, because every trigger reads them, and written by the owner alone.
 -- The policies call no function of the extension, so that they stay, and the rows stay hidden, when it is dropped. The SELECT around the
 -- identity has it computed once per query and not once per row; and an index on user_id serves it.
 CREATE FUNCTION @extschema@._gravity_memory_policy_catalogue()
@@ -1831,7 +1831,7 @@ AS $_gravity_memory_policy_catalogue$
            'AND a.user_id = ' || w.user_id || ') AND COALESCE(user_id = ' || w.user_id || ', true)'
     FROM who AS w
     UNION ALL
-    SELECT 'memory_events', 'gravity_memory_own_rows', 'SELECT', 'user_id = '''' OR user_id = ' || w.user_id, NULL
+    SELECT 'memory_events', 'gravity_memory_own_rows', 'SELECT', '(user_id = '''' AND event = ''feed_broken'') OR user_id = ' || w.user_id, NULL
     FROM who AS w
     UNION ALL
     VALUES ('gravity_memory_settings', 'gravity_memory_readable_settings', 'SELECT', 'true', NULL)
@@ -1919,6 +1919,8 @@ DECLARE
     v_table record;
     v_others text;
 BEGIN
+    -- One of these at a time, and none beside setup: what is to be done is looked up after the wait.
+    PERFORM pg_advisory_xact_lock(hashtextextended('gravity_memory_setup', 0));
     FOR v_table IN
         SELECT t.table_name, c.oid AS table_oid, c.relrowsecurity, p.policy_name,
                EXISTS (SELECT FROM pg_policy AS o WHERE o.polrelid = c.oid AND o.polname = p.policy_name) AS is_there
@@ -1983,6 +1985,8 @@ AS $gravity_memory_disable_rls$
 DECLARE
     v_table record;
 BEGIN
+    -- One of these at a time, and none beside setup: what is to be done is looked up after the wait.
+    PERFORM pg_advisory_xact_lock(hashtextextended('gravity_memory_setup', 0));
     FOR v_table IN
         SELECT t.table_name, t.is_closed, c.oid AS table_oid, p.policy_name
         FROM @extschema@._gravity_memory_table_catalogue() WITH ORDINALITY AS t
@@ -2098,8 +2102,16 @@ BEGIN
                         '@extschema@.memory_arc_locks'::regclass,
                         '@extschema@.gravity_map'::regclass,
                         '@extschema@.gravity_memory_settings'::regclass)
-                     AND (pg_get_userbyid(c.relowner) <> current_user OR c.relkind NOT IN ('r', 'p'))) THEN
+                     AND (pg_get_userbyid(c.relowner) <> current_user OR c.relkind NOT IN ('r', 'p') OR c.relforcerowsecurity)) THEN
         RETURN true;
+    END IF;
+    IF row_security_active('@extschema@.gravity_map') OR row_security_active('@extschema@.memory_arcs')
+       OR row_security_active('@extschema@.memory_arc_associations') OR row_security_active('@extschema@.memory_arc_locks') THEN
+        -- Arcs of memories that it does not see would lose them.
+        RAISE WARNING 'gravity_memory: arcs are not kept, because row security is forced on %, who owns the tables', current_user
+            USING HINT = 'Run ALTER TABLE ... NO FORCE ROW LEVEL SECURITY on the tables that gravity_memory_check() names, then '
+                         'gravity_memory_rebuild_arcs() for each user.';
+        RETURN false;
     END IF;
     RETURN @extschema@._gravity_memory_may_write(
         ARRAY['memory_arcs', 'memory_arc_associations', 'memory_arc_locks'], ARRAY['gravity_map', 'gravity_memory_settings']);
@@ -2428,6 +2440,10 @@ DECLARE
     v_left uuid[] := '{}'::uuid[];
     v_are_held boolean;
 BEGIN
+    IF TG_RELID IS DISTINCT FROM to_regclass('@extschema@.memory_arc_associations') THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to memory_arc_associations and does nothing for another table', TG_NAME;
+        RETURN NULL;
+    END IF;
     -- An import brings the totals, too.
     IF NOT @extschema@._gravity_memory_may_write_arcs() OR (TG_OP = 'INSERT' AND current_setting('gravity_memory.importing', true) = 'on') THEN
         RETURN NULL;
@@ -2524,6 +2540,10 @@ AS $_gravity_memory_settle_at_commit$
 DECLARE
     v_state jsonb;
 BEGIN
+    IF TG_RELID IS DISTINCT FROM to_regclass('@extschema@.memory_arc_locks') THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to memory_arc_locks and does nothing for another table', TG_NAME;
+        RETURN NULL;
+    END IF;
     IF NOT @extschema@._gravity_memory_may_write_arcs() THEN
         RETURN NULL;
     END IF;
@@ -2825,6 +2845,10 @@ DECLARE
     v_cluster record;
     v_changed uuid[];
 BEGIN
+    IF TG_RELID IS DISTINCT FROM to_regclass('@extschema@.gravity_map') THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to gravity_map and does nothing for another table', TG_NAME;
+        RETURN NULL;
+    END IF;
     -- An import brings the arcs, too.
     IF NOT @extschema@._gravity_memory_may_write_arcs() OR (TG_OP = 'INSERT' AND current_setting('gravity_memory.importing', true) = 'on') THEN
         RETURN NULL;
@@ -2980,7 +3004,8 @@ REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_evolve_arcs(timestamptz) F
 -- arc made by hand holds it already; nothing else in that arc; all totals counted anew. Closed arcs keep their members, because
 -- which run of gravity_memory_evolve_arcs() closed them when is not written in the memories. Arcs made by hand are not
 -- recounted. For use after a load with triggers disabled, after a changed setting, and after a WARNING from trigger_arc_building().
--- Returns how many automatic arcs the user has then. Errors: 22004 when p_user_id is NULL. Unknown users have no arcs: 0.
+-- Returns how many automatic arcs the user has then. Errors: 22004 when p_user_id is NULL; 42501 where row security hides
+-- memories or arcs from the caller, who would undo the arcs of what it does not see. Unknown users have no arcs: 0.
 CREATE FUNCTION @extschema@.gravity_memory_rebuild_arcs(p_user_id text)
 RETURNS bigint
 LANGUAGE plpgsql
@@ -3000,6 +3025,11 @@ BEGIN
             USING ERRCODE = 'null_value_not_allowed',
                   HINT = 'For all users: SELECT @extschema@.gravity_memory_rebuild_arcs(user_id) '
                          'FROM (SELECT DISTINCT user_id FROM @extschema@.gravity_map) AS u.';
+    END IF;
+    IF row_security_active('@extschema@.gravity_map') OR row_security_active('@extschema@.memory_arcs') THEN
+        RAISE EXCEPTION 'row security hides memories or arcs from %', current_user
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'Run it as a role with BYPASSRLS, or as the owner of the tables without FORCE ROW LEVEL SECURITY; no arc was changed.';
     END IF;
     FOR v_emotion_type IN
         SELECT m.emotion_type FROM @extschema@.gravity_map AS m WHERE m.user_id = p_user_id AND m.emotion_type <> ''
@@ -3024,7 +3054,7 @@ COMMENT ON FUNCTION @extschema@.gravity_memory_rebuild_arcs(text) IS
 The result is what the triggers would have built: for use after a load with triggers disabled, after a changed
 setting, and after a WARNING that arcs were not updated. Closed arcs and arcs made by hand keep their members.
 An unknown user has no arcs: 0.
-Errors: 22004 when p_user_id is NULL.';
+Errors: 22004 when p_user_id is NULL; 42501 where row security hides memories or arcs from the caller.';
 REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_rebuild_arcs(text) FROM PUBLIC;
 
 -- sql/notifications/_gravity_memory_may_notify.sql
@@ -3473,6 +3503,11 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_break_feed_on_truncate$
 BEGIN
+    IF to_regclass('@extschema@.gravity_map') IS DISTINCT FROM TG_RELID AND to_regclass('@extschema@.memory_arcs') IS DISTINCT FROM TG_RELID
+       AND to_regclass('@extschema@.memory_events') IS DISTINCT FROM TG_RELID THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to our tables and does nothing for another one', TG_NAME;
+        RETURN NULL;
+    END IF;
     IF @extschema@._gravity_memory_records_events(@extschema@._gravity_memory_effective_settings())
        AND @extschema@._gravity_memory_may_write_events() THEN
         PERFORM @extschema@._gravity_memory_break_feed(TG_TABLE_NAME || ' was truncated');
@@ -3542,6 +3577,10 @@ DECLARE
     v_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
     v_wakes boolean;
 BEGIN
+    IF TG_RELID IS DISTINCT FROM to_regclass('@extschema@.gravity_map') THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to gravity_map and does nothing for another table', TG_NAME;
+        RETURN NULL;
+    END IF;
     IF TG_OP = 'INSERT' AND v_settings ->> 'broadcast' = 'on' AND current_setting('gravity_memory.importing', true) IS DISTINCT FROM 'on' THEN
         BEGIN
             PERFORM @extschema@._gravity_memory_broadcast(b.user_id, b.payload)
@@ -3632,6 +3671,10 @@ DECLARE
     v_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
     v_wakes boolean;
 BEGIN
+    IF TG_RELID IS DISTINCT FROM to_regclass('@extschema@.memory_arcs') THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to memory_arcs and does nothing for another table', TG_NAME;
+        RETURN NULL;
+    END IF;
     IF NOT @extschema@._gravity_memory_records_events(v_settings) THEN
         RETURN NULL;
     END IF;
@@ -4315,6 +4358,8 @@ BEGIN
             FROM unnest(p_user_ids, p_memory_ids) AS u (user_id, memory_id)
             CROSS JOIN LATERAL (SELECT e.ctid AS place, e.memory_id FROM @extschema@.memory_digests AS e
                                 WHERE e.user_id = u.user_id AND e.memory_id >= u.memory_id
+                                  -- The bound keeps it from walking the rows that this transaction has deleted beyond it.
+                                  AND e.memory_id <= u.memory_id
                                 -- An order that only the key has: the index on length would read all of the user's digests.
                                 ORDER BY e.memory_id LIMIT 1) AS f
             WHERE f.memory_id = u.memory_id))
@@ -4442,6 +4487,10 @@ DECLARE
     v_part record;
     v_user_ids text[];
 BEGIN
+    IF TG_RELID IS DISTINCT FROM to_regclass('@extschema@.gravity_map') THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to gravity_map and does nothing for another table', TG_NAME;
+        RETURN NULL;
+    END IF;
     BEGIN
         IF NOT @extschema@._gravity_memory_may_write_derived() THEN
             RETURN NULL;
@@ -4468,7 +4517,7 @@ BEGIN
                            FROM unnest(v_part.user_ids, v_part.ids) AS u (user_id, id)
                            -- An order that only the key has, as in _gravity_memory_forget_derived().
                            CROSS JOIN LATERAL (SELECT e.memory_id FROM @extschema@.memory_digests AS e
-                                               WHERE e.user_id = u.user_id AND e.memory_id >= u.id
+                                               WHERE e.user_id = u.user_id AND e.memory_id >= u.id AND e.memory_id <= u.id
                                                ORDER BY e.memory_id LIMIT 1) AS d
                            WHERE d.memory_id = u.id) THEN
                     PERFORM @extschema@._gravity_memory_forget_derived(v_part.user_ids, v_part.ids);
@@ -5728,6 +5777,15 @@ BEGIN
         RETURN;
     END IF;
 
+    -- A hash may be chosen that is that of another user's word. Whoever may read every memory is told by the caller, who looks whose the found
+    -- ones are; row security would hide them from the one for whose sake it matters. Set operations never become nested loops.
+    IF p_user_id = @extschema@.gravity_memory_current_user_id()
+       AND EXISTS (SELECT p.memory_id FROM @extschema@.memory_postings AS p WHERE p.term_key = ANY (v_keys)
+                   EXCEPT
+                   SELECT d.memory_id FROM @extschema@.memory_digests AS d WHERE d.user_id = p_user_id) THEN
+        RETURN;
+    END IF;
+
     -- k1 * (1 - b + b * length / average) = 0.84 + slope * length.
     SELECT count(*), 0.36 / GREATEST(avg(d.length), 1)
     INTO v_total, v_slope
@@ -5836,7 +5894,8 @@ BEGIN
         v_found := @extschema@._gravity_memory_matching_postings(p_user_id, p_query, p_count, p_eligible);
     END IF;
     -- Terms are found by hash. Who writes content or a query can choose a word whose key is that of a word of another user: then, and
-    -- hardly ever by chance, a memory of that one is among those found, perhaps in the place of others.
+    -- hardly ever by chance, a memory of that one is among those found, perhaps in the place of others. From a caller whom row security
+    -- binds it would be hidden here: _gravity_memory_matching_postings() has looked for it.
     IF v_found.is_reliable
        AND NOT EXISTS (SELECT FROM (SELECT DISTINCT u.id FROM unnest(v_found.memory_ids) AS u (id)) AS f
                        CROSS JOIN LATERAL (SELECT m.user_id FROM @extschema@.gravity_map AS m WHERE m.id = f.id LIMIT 1) AS o
@@ -7543,7 +7602,7 @@ BEGIN
     CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(t.table_name) AS name) AS n
     JOIN pg_class AS c ON c.oid = to_regclass(n.name)
     JOIN pg_roles AS r ON r.oid = v_owner
-    WHERE t.is_closed AND c.relrowsecurity AND c.relforcerowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls;
+    WHERE (t.is_closed OR t.table_name IN ('gravity_map', 'memory_arcs', 'memory_arc_associations', 'memory_arc_locks')) AND c.relrowsecurity AND c.relforcerowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls;
 
     RETURN QUERY
     SELECT 'warning', 'extension_owner', 'gravity_memory',
@@ -8287,8 +8346,11 @@ SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_erasure_catalogue$
 VALUES
     ('memory_arc_associations',
-     'memory_id IN (SELECT m.id FROM @extschema@.gravity_map AS m WHERE m.user_id = $1) '
-     'OR arc_id IN (SELECT a.id FROM @extschema@.memory_arcs AS a WHERE a.user_id = $1) OR user_id = $1', 3, 'memory_id, arc_id'),
+     '(memory_id, arc_id) IN (SELECT l.memory_id, l.arc_id FROM @extschema@.memory_arc_associations AS l '
+     'JOIN @extschema@.gravity_map AS m ON m.id = l.memory_id WHERE m.user_id = $1 '
+     'UNION SELECT l.memory_id, l.arc_id FROM @extschema@.memory_arc_associations AS l '
+     'JOIN @extschema@.memory_arcs AS a ON a.id = l.arc_id WHERE a.user_id = $1 '
+     'UNION SELECT l.memory_id, l.arc_id FROM @extschema@.memory_arc_associations AS l WHERE l.user_id = $1)', 3, 'memory_id, arc_id'),
     ('memory_arcs', 'user_id = $1', 2, 'created_at, id'),
     ('memory_postings',
      '(term_key, memory_id) IN (SELECT k.term_key, d.memory_id FROM @extschema@.memory_digests AS d '
@@ -8370,7 +8432,8 @@ REVOKE EXECUTE ON FUNCTION @extschema@._gravity_memory_count_of_user(text, text,
 -- Memories, links, arcs, cache, sessions, patterns, what recall reads, events (those that the deletion itself writes, too), locks
 -- and notes.
 -- Returns the receipt: one row per table with the number of rows that it held, 0 included. gravity_memory_verify_forgotten() proves it.
--- Links of the user's memories to another user's arc go too, and that arc's totals follow.
+-- Links of the user's memories to another user's arc go too, and that arc's totals follow; one that is left without members keeps its last
+-- gravity_center. Totals that wait for the commit are settled here, and deferred again for the rest of the transaction.
 -- What somebody writes for the user meanwhile stays: stop the user's writers first. Out of its reach: tables of the application without a
 -- foreign key that cascades, backups, WAL until it is recycled, the server's log, dead rows until VACUUM, texts of queries in
 -- pg_stat_statements,
@@ -8388,13 +8451,17 @@ DECLARE
     v_rows record;
     v_memory_ids uuid[];
     v_held bigint[];
+    v_deleted bigint;
     v_stray bigint;
 BEGIN
     PERFORM @extschema@._gravity_memory_check_erasure('gravity_memory_forget_user', p_user_id);
+    -- One at a time, so that the second receipt says that nothing was left.
+    PERFORM pg_advisory_xact_lock(hashtextextended('gravity_memory_forget_user ' || p_user_id, 0));
     IF EXISTS (SELECT FROM @extschema@.memory_recall_gaps AS g WHERE g.user_id = p_user_id OR g.is_every_user)
-       OR EXISTS (SELECT FROM @extschema@.gravity_map AS m
-                  WHERE m.user_id = p_user_id
-                    AND NOT EXISTS (SELECT FROM @extschema@.memory_digests AS d WHERE d.user_id = p_user_id AND d.memory_id = m.id)) THEN
+       -- Set operations never become nested loops, whatever the statistics say.
+       OR EXISTS (SELECT m.id FROM @extschema@.gravity_map AS m WHERE m.user_id = p_user_id
+                  EXCEPT
+                  SELECT d.memory_id FROM @extschema@.memory_digests AS d WHERE d.user_id = p_user_id) THEN
         v_memory_ids := ARRAY(SELECT m.id FROM @extschema@.gravity_map AS m WHERE m.user_id = p_user_id
                               UNION SELECT d.memory_id FROM @extschema@.memory_digests AS d WHERE d.user_id = p_user_id);
     END IF;
@@ -8420,8 +8487,11 @@ BEGIN
         END IF;
         EXECUTE format('DELETE FROM %s WHERE %s', @extschema@._gravity_memory_qualified_name(v_rows.table_name), v_rows.condition)
         USING p_user_id;
+        GET DIAGNOSTICS v_deleted = ROW_COUNT;
         table_name := v_rows.table_name;
-        removed := v_rows.held;
+        -- What others committed since it was counted is gone as well; locks and events are also written by the deletion itself.
+        removed := CASE WHEN v_rows.table_name IN ('memory_arc_locks', 'memory_events') THEN v_rows.held
+                        ELSE GREATEST(v_rows.held, v_deleted) END;
         IF v_rows.table_name = 'memory_postings' AND v_memory_ids <> '{}' THEN
             DELETE FROM @extschema@.memory_postings AS p WHERE p.memory_id = ANY (v_memory_ids);
             GET DIAGNOSTICS v_stray = ROW_COUNT;
@@ -8495,7 +8565,8 @@ REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_verify_forgotten(text) FRO
 -- {"table", "row"},
 -- with every column, the application's own included: memories, arcs, links, cache, sessions, patterns, events. Embeddings are written as
 -- pgvector prints them, numbers in full, times in UTC. "json_nulls" names columns that hold the JSON value null, which "row" cannot tell
--- from NULL. What recall reads is left out: it follows from the memories. A link is exported when memory and arc are both the user's.
+-- from NULL. Types that are not PostgreSQL's own are written as text. What does not come back: the bounds of arrays that do not begin at 1, JSON null
+-- inside of jsonb[], and money where lc_monetary differs. What recall reads is left out: it follows from the memories. A link is exported when memory and arc are both the user's.
 -- One statement, one snapshot. gravity_memory_import_user() makes the same rows elsewhere.
 -- Errors: 22004 for NULL; 55000 when a table is missing; 42501 for whoever may not see all of it.
 CREATE FUNCTION @extschema@.gravity_memory_export_user(p_user_id text)
@@ -8505,6 +8576,8 @@ STABLE
 SET search_path = pg_catalog, pg_temp
 SET extra_float_digits = 1
 SET timezone = 'UTC'
+SET datestyle = 'ISO, YMD'
+SET intervalstyle = 'postgres'
 AS $gravity_memory_export_user$
 DECLARE
     v_table record;
@@ -8522,10 +8595,19 @@ BEGIN
                        'AND EXISTS (SELECT FROM @extschema@.memory_arcs AS a WHERE a.id = t.arc_id AND a.user_id = $1)'
                    ELSE c.condition
                END AS condition,
-               COALESCE((SELECT string_agg(format('CASE WHEN t.%I::text = ''null'' THEN %L END', a.attname, a.attname), ', ' ORDER BY a.attnum)
+               -- A type of an extension may have its own cast to json, which nothing reads again: hstore has.
+               (SELECT string_agg(CASE WHEN y.typtype = 'c' OR b.typnamespace = 'pg_catalog'::regnamespace THEN format('t.%I', a.attname)
+                                       ELSE format('t.%I::text', a.attname) END, ', ' ORDER BY a.attnum)
+                FROM pg_attribute AS a
+                JOIN pg_type AS y ON y.oid = a.atttypid
+                JOIN pg_type AS b ON b.oid = COALESCE(NULLIF(y.typbasetype, 0), y.oid)
+                WHERE a.attrelid = r.relation AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+               COALESCE((SELECT string_agg(format('CASE WHEN json_typeof(t.%I::json) = ''null'' THEN %L END', a.attname, a.attname), ', '
+                                           ORDER BY a.attnum)
                          FROM pg_attribute AS a
+                         JOIN pg_type AS y ON y.oid = a.atttypid
                          WHERE a.attrelid = r.relation AND a.attnum > 0 AND NOT a.attisdropped
-                           AND a.atttypid IN ('json'::regtype, 'jsonb'::regtype)), 'NULL::text') AS json_nulls
+                           AND COALESCE(NULLIF(y.typbasetype, 0), y.oid) IN ('json'::regtype, 'jsonb'::regtype)), 'NULL::text') AS json_nulls
         FROM @extschema@._gravity_memory_erasure_catalogue() AS c
         CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(c.table_name)::regclass AS relation) AS r
         WHERE c.export_order IS NOT NULL
@@ -8533,10 +8615,10 @@ BEGIN
     LOOP
         -- A line break outside of strings is white space, and only a column of type json can bring one.
         RETURN QUERY EXECUTE format(
-            'SELECT translate(''{"table":%s,"row":'' || row_to_json(t)::text '
+            'SELECT translate(''{"table":%s,"row":'' || (SELECT row_to_json(x.*)::text FROM (SELECT %s) AS x) '
             '|| CASE WHEN n.names = ''{}'' THEN '''' ELSE '',"json_nulls":'' || array_to_json(n.names)::text END || ''}'', E''\n\r'', ''  '') '
             'FROM %s AS t CROSS JOIN LATERAL (SELECT array_remove(ARRAY[%s], NULL) AS names) AS n WHERE %s ORDER BY %s',
-            to_json(v_table.table_name), v_table.relation, v_table.json_nulls, v_table.condition, v_table.row_order)
+            to_json(v_table.table_name), v_table.columns, v_table.relation, v_table.json_nulls, v_table.condition, v_table.row_order)
         USING p_user_id;
     END LOOP;
 END
@@ -8560,7 +8642,8 @@ REVOKE EXECUTE ON FUNCTION @extschema@.gravity_memory_export_user(text) FROM PUB
 -- Tags, arcs and totals stay as they were exported and nobody is notified: the triggers see gravity_memory.importing, set for this
 -- call. Whoever sets
 -- it for a transaction of their own does without them. What recall reads is derived as for any insert, and the feed records the rows.
--- Returns one row per table of the lines: how many rows were inserted, and how many left out.
+-- Sequences of the application's identity columns are not moved on.
+-- Returns one row per table of the lines: how many rows were inserted, and how many left out, because a row with one of their keys is there.
 -- Errors: 22004 for NULL; 22023 for lines of another user, of another format, or that are no export, 22P02 for those that are no
 -- JSON; 42703 where
 -- the table lacks a column of the export; 23503 for links to rows that are not there; those of the tables themselves, as for
@@ -8570,6 +8653,8 @@ CREATE FUNCTION @extschema@.gravity_memory_import_user(p_user_id text, p_lines t
 RETURNS TABLE (table_name text, inserted bigint, left_out bigint)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO, YMD'
+SET intervalstyle = 'postgres'
 AS $gravity_memory_import_user$
 DECLARE
     v_lines json[];
@@ -8577,6 +8662,7 @@ DECLARE
     v_columns text[];
     v_missing text;
     v_problem text;
+    v_importing text;
 BEGIN
     PERFORM @extschema@._gravity_memory_check_erasure('gravity_memory_import_user', p_user_id);
     IF p_lines IS NULL THEN
@@ -8584,9 +8670,19 @@ BEGIN
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the lines that gravity_memory_export_user() returned.';
     END IF;
     BEGIN
-        v_lines := ARRAY(SELECT l.line::json FROM unnest(p_lines) WITH ORDINALITY AS l (line, number) WHERE l.line ~ '\S' ORDER BY l.number);
-    EXCEPTION WHEN invalid_text_representation OR untranslatable_character THEN
-        RAISE EXCEPTION 'gravity_memory_import_user(): a line is no JSON: %', SQLERRM
+        v_lines := ARRAY(SELECT CASE WHEN l.line ~ '\S' THEN l.line::json END
+                         FROM unnest(p_lines) WITH ORDINALITY AS l (line, number) ORDER BY l.number);
+    EXCEPTION WHEN invalid_text_representation THEN
+        v_problem := SQLERRM;
+        FOR v_number IN 1 .. cardinality(p_lines) LOOP
+            BEGIN
+                PERFORM CASE WHEN p_lines[v_number] ~ '\S' THEN p_lines[v_number]::json END;
+            EXCEPTION WHEN invalid_text_representation THEN
+                v_problem := format('line %s: %s', v_number, SQLERRM);
+                EXIT;
+            END;
+        END LOOP;
+        RAISE EXCEPTION 'gravity_memory_import_user(): no JSON, %', v_problem
             USING ERRCODE = 'invalid_text_representation',
                   HINT = 'Pass each line of gravity_memory_export_user() as one element, as it was written.';
     END;
@@ -8604,11 +8700,12 @@ BEGIN
     FROM unnest(v_lines) WITH ORDINALITY AS l (line, number)
     LEFT JOIN @extschema@._gravity_memory_erasure_catalogue() AS c ON c.export_order IS NOT NULL AND c.table_name =
         CASE WHEN json_typeof(l.line) = 'object' THEN l.line ->> 'table' END
-    WHERE CASE
+    WHERE l.line IS NOT NULL AND CASE
               WHEN json_typeof(l.line) <> 'object' THEN true
               WHEN l.line -> 'table' IS NULL THEN
                   l.line -> 'gravity_memory' IS NULL OR (l.line ->> 'user_id' = p_user_id AND l.line ->> 'format' = '1') IS NOT TRUE
               ELSE l.line -> 'gravity_memory' IS NOT NULL OR c.table_name IS NULL OR COALESCE(json_typeof(l.line -> 'row'), '') <> 'object'
+                   OR l.line ->> 'row' ~ '^\s*\{\s*\}\s*$'
                    OR (l.line -> 'row' ->> 'user_id' IS DISTINCT FROM p_user_id
                        AND NOT (c.table_name = 'memory_arc_associations' AND l.line -> 'row' ->> 'user_id' IS NULL))
           END
@@ -8620,6 +8717,7 @@ BEGIN
                   HINT = 'Pass the lines that gravity_memory_export_user() returned for this user; nothing was imported.';
     END IF;
 
+    v_importing := COALESCE(current_setting('gravity_memory.importing', true), '');
     PERFORM set_config('gravity_memory.importing', 'on', true);
     FOR v_rows IN
         SELECT c.table_name, r.relation, array_agg(l.line ORDER BY l.number) AS lines,
@@ -8656,11 +8754,12 @@ BEGIN
                     (SELECT string_agg(quote_ident(n.name), ', ' ORDER BY n.number)
                      FROM unnest(v_columns) WITH ORDINALITY AS n (name, number)),
                     (SELECT string_agg(
-                         CASE WHEN a.atttypid IN ('json'::regtype, 'jsonb'::regtype)
+                         CASE WHEN COALESCE(NULLIF(y.typbasetype, 0), y.oid) IN ('json'::regtype, 'jsonb'::regtype)
                               THEN format('CASE WHEN (l.line -> ''json_nulls'')::jsonb ? %L THEN ''null'' ELSE r.%I END', n.name, n.name)
                               ELSE format('r.%I', n.name) END, ', ' ORDER BY n.number)
                      FROM unnest(v_columns) WITH ORDINALITY AS n (name, number)
-                     JOIN pg_attribute AS a ON a.attrelid = v_rows.relation AND a.attname = n.name),
+                     JOIN pg_attribute AS a ON a.attrelid = v_rows.relation AND a.attname = n.name
+                     JOIN pg_type AS y ON y.oid = a.atttypid),
                     v_rows.relation)
                 USING v_rows.lines;
             EXCEPTION WHEN foreign_key_violation THEN
@@ -8673,7 +8772,7 @@ BEGIN
         END IF;
         RETURN NEXT;
     END LOOP;
-    PERFORM set_config('gravity_memory.importing', '', true);
+    PERFORM set_config('gravity_memory.importing', v_importing, true);
 
     IF EXISTS (SELECT
                FROM unnest(v_lines) AS l (line)

@@ -24,6 +24,10 @@ DECLARE
     v_left uuid[] := '{}'::uuid[];
     v_are_held boolean;
 BEGIN
+    IF TG_RELID IS DISTINCT FROM to_regclass('@extschema@.memory_arc_associations') THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to memory_arc_associations and does nothing for another table', TG_NAME;
+        RETURN NULL;
+    END IF;
     -- An import brings the totals, too.
     IF NOT @extschema@._gravity_memory_may_write_arcs() OR (TG_OP = 'INSERT' AND current_setting('gravity_memory.importing', true) = 'on') THEN
         RETURN NULL;

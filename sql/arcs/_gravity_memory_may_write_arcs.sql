@@ -15,8 +15,16 @@ BEGIN
                         '@extschema@.memory_arc_locks'::regclass,
                         '@extschema@.gravity_map'::regclass,
                         '@extschema@.gravity_memory_settings'::regclass)
-                     AND (pg_get_userbyid(c.relowner) <> current_user OR c.relkind NOT IN ('r', 'p'))) THEN
+                     AND (pg_get_userbyid(c.relowner) <> current_user OR c.relkind NOT IN ('r', 'p') OR c.relforcerowsecurity)) THEN
         RETURN true;
+    END IF;
+    IF row_security_active('@extschema@.gravity_map') OR row_security_active('@extschema@.memory_arcs')
+       OR row_security_active('@extschema@.memory_arc_associations') OR row_security_active('@extschema@.memory_arc_locks') THEN
+        -- Arcs of memories that it does not see would lose them.
+        RAISE WARNING 'gravity_memory: arcs are not kept, because row security is forced on %, who owns the tables', current_user
+            USING HINT = 'Run ALTER TABLE ... NO FORCE ROW LEVEL SECURITY on the tables that gravity_memory_check() names, then '
+                         'gravity_memory_rebuild_arcs() for each user.';
+        RETURN false;
     END IF;
     RETURN @extschema@._gravity_memory_may_write(
         ARRAY['memory_arcs', 'memory_arc_associations', 'memory_arc_locks'], ARRAY['gravity_map', 'gravity_memory_settings']);

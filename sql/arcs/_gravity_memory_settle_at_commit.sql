@@ -18,6 +18,10 @@ AS $_gravity_memory_settle_at_commit$
 DECLARE
     v_state jsonb;
 BEGIN
+    IF TG_RELID IS DISTINCT FROM to_regclass('@extschema@.memory_arc_locks') THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to memory_arc_locks and does nothing for another table', TG_NAME;
+        RETURN NULL;
+    END IF;
     IF NOT @extschema@._gravity_memory_may_write_arcs() THEN
         RETURN NULL;
     END IF;

@@ -24,6 +24,10 @@ DECLARE
     v_cluster record;
     v_changed uuid[];
 BEGIN
+    IF TG_RELID IS DISTINCT FROM to_regclass('@extschema@.gravity_map') THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to gravity_map and does nothing for another table', TG_NAME;
+        RETURN NULL;
+    END IF;
     -- An import brings the arcs, too.
     IF NOT @extschema@._gravity_memory_may_write_arcs() OR (TG_OP = 'INSERT' AND current_setting('gravity_memory.importing', true) = 'on') THEN
         RETURN NULL;

@@ -16,6 +16,8 @@ BEGIN
             FROM unnest(p_user_ids, p_memory_ids) AS u (user_id, memory_id)
             CROSS JOIN LATERAL (SELECT e.ctid AS place, e.memory_id FROM @extschema@.memory_digests AS e
                                 WHERE e.user_id = u.user_id AND e.memory_id >= u.memory_id
+                                  -- The bound keeps it from walking the rows that this transaction has deleted beyond it.
+                                  AND e.memory_id <= u.memory_id
                                 -- An order that only the key has: the index on length would read all of the user's digests.
                                 ORDER BY e.memory_id LIMIT 1) AS f
             WHERE f.memory_id = u.memory_id))

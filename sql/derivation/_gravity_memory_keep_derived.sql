@@ -26,6 +26,10 @@ DECLARE
     v_part record;
     v_user_ids text[];
 BEGIN
+    IF TG_RELID IS DISTINCT FROM to_regclass('@extschema@.gravity_map') THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to gravity_map and does nothing for another table', TG_NAME;
+        RETURN NULL;
+    END IF;
     BEGIN
         IF NOT @extschema@._gravity_memory_may_write_derived() THEN
             RETURN NULL;
@@ -52,7 +56,7 @@ BEGIN
                            FROM unnest(v_part.user_ids, v_part.ids) AS u (user_id, id)
                            -- An order that only the key has, as in _gravity_memory_forget_derived().
                            CROSS JOIN LATERAL (SELECT e.memory_id FROM @extschema@.memory_digests AS e
-                                               WHERE e.user_id = u.user_id AND e.memory_id >= u.id
+                                               WHERE e.user_id = u.user_id AND e.memory_id >= u.id AND e.memory_id <= u.id
                                                ORDER BY e.memory_id LIMIT 1) AS d
                            WHERE d.memory_id = u.id) THEN
                     PERFORM @extschema@._gravity_memory_forget_derived(v_part.user_ids, v_part.ids);

@@ -15,8 +15,11 @@ SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_erasure_catalogue$
 VALUES
     ('memory_arc_associations',
-     'memory_id IN (SELECT m.id FROM @extschema@.gravity_map AS m WHERE m.user_id = $1) '
-     'OR arc_id IN (SELECT a.id FROM @extschema@.memory_arcs AS a WHERE a.user_id = $1) OR user_id = $1', 3, 'memory_id, arc_id'),
+     '(memory_id, arc_id) IN (SELECT l.memory_id, l.arc_id FROM @extschema@.memory_arc_associations AS l '
+     'JOIN @extschema@.gravity_map AS m ON m.id = l.memory_id WHERE m.user_id = $1 '
+     'UNION SELECT l.memory_id, l.arc_id FROM @extschema@.memory_arc_associations AS l '
+     'JOIN @extschema@.memory_arcs AS a ON a.id = l.arc_id WHERE a.user_id = $1 '
+     'UNION SELECT l.memory_id, l.arc_id FROM @extschema@.memory_arc_associations AS l WHERE l.user_id = $1)', 3, 'memory_id, arc_id'),
     ('memory_arcs', 'user_id = $1', 2, 'created_at, id'),
     ('memory_postings',
      '(term_key, memory_id) IN (SELECT k.term_key, d.memory_id FROM @extschema@.memory_digests AS d '

@@ -4,7 +4,8 @@
 -- {"table", "row"},
 -- with every column, the application's own included: memories, arcs, links, cache, sessions, patterns, events. Embeddings are written as
 -- pgvector prints them, numbers in full, times in UTC. "json_nulls" names columns that hold the JSON value null, which "row" cannot tell
--- from NULL. What recall reads is left out: it follows from the memories. A link is exported when memory and arc are both the user's.
+-- from NULL. Types that are not PostgreSQL's own are written as text. What does not come back: the bounds of arrays that do not begin at 1, JSON null
+-- inside of jsonb[], and money where lc_monetary differs. What recall reads is left out: it follows from the memories. A link is exported when memory and arc are both the user's.
 -- One statement, one snapshot. gravity_memory_import_user() makes the same rows elsewhere.
 -- Errors: 22004 for NULL; 55000 when a table is missing; 42501 for whoever may not see all of it.
 CREATE FUNCTION @extschema@.gravity_memory_export_user(p_user_id text)
@@ -14,6 +15,8 @@ STABLE
 SET search_path = pg_catalog, pg_temp
 SET extra_float_digits = 1
 SET timezone = 'UTC'
+SET datestyle = 'ISO, YMD'
+SET intervalstyle = 'postgres'
 AS $gravity_memory_export_user$
 DECLARE
     v_table record;
@@ -31,10 +34,19 @@ BEGIN
                        'AND EXISTS (SELECT FROM @extschema@.memory_arcs AS a WHERE a.id = t.arc_id AND a.user_id = $1)'
                    ELSE c.condition
                END AS condition,
-               COALESCE((SELECT string_agg(format('CASE WHEN t.%I::text = ''null'' THEN %L END', a.attname, a.attname), ', ' ORDER BY a.attnum)
+               -- A type of an extension may have its own cast to json, which nothing reads again: hstore has.
+               (SELECT string_agg(CASE WHEN y.typtype = 'c' OR b.typnamespace = 'pg_catalog'::regnamespace THEN format('t.%I', a.attname)
+                                       ELSE format('t.%I::text', a.attname) END, ', ' ORDER BY a.attnum)
+                FROM pg_attribute AS a
+                JOIN pg_type AS y ON y.oid = a.atttypid
+                JOIN pg_type AS b ON b.oid = COALESCE(NULLIF(y.typbasetype, 0), y.oid)
+                WHERE a.attrelid = r.relation AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+               COALESCE((SELECT string_agg(format('CASE WHEN json_typeof(t.%I::json) = ''null'' THEN %L END', a.attname, a.attname), ', '
+                                           ORDER BY a.attnum)
                          FROM pg_attribute AS a
+                         JOIN pg_type AS y ON y.oid = a.atttypid
                          WHERE a.attrelid = r.relation AND a.attnum > 0 AND NOT a.attisdropped
-                           AND a.atttypid IN ('json'::regtype, 'jsonb'::regtype)), 'NULL::text') AS json_nulls
+                           AND COALESCE(NULLIF(y.typbasetype, 0), y.oid) IN ('json'::regtype, 'jsonb'::regtype)), 'NULL::text') AS json_nulls
         FROM @extschema@._gravity_memory_erasure_catalogue() AS c
         CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(c.table_name)::regclass AS relation) AS r
         WHERE c.export_order IS NOT NULL
@@ -42,10 +54,10 @@ BEGIN
     LOOP
         -- A line break outside of strings is white space, and only a column of type json can bring one.
         RETURN QUERY EXECUTE format(
-            'SELECT translate(''{"table":%s,"row":'' || row_to_json(t)::text '
+            'SELECT translate(''{"table":%s,"row":'' || (SELECT row_to_json(x.*)::text FROM (SELECT %s) AS x) '
             '|| CASE WHEN n.names = ''{}'' THEN '''' ELSE '',"json_nulls":'' || array_to_json(n.names)::text END || ''}'', E''\n\r'', ''  '') '
             'FROM %s AS t CROSS JOIN LATERAL (SELECT array_remove(ARRAY[%s], NULL) AS names) AS n WHERE %s ORDER BY %s',
-            to_json(v_table.table_name), v_table.relation, v_table.json_nulls, v_table.condition, v_table.row_order)
+            to_json(v_table.table_name), v_table.columns, v_table.relation, v_table.json_nulls, v_table.condition, v_table.row_order)
         USING p_user_id;
     END LOOP;
 END

@@ -3,7 +3,8 @@
 -- Memories, links, arcs, cache, sessions, patterns, what recall reads, events (those that the deletion itself writes, too), locks
 -- and notes.
 -- Returns the receipt: one row per table with the number of rows that it held, 0 included. gravity_memory_verify_forgotten() proves it.
--- Links of the user's memories to another user's arc go too, and that arc's totals follow.
+-- Links of the user's memories to another user's arc go too, and that arc's totals follow; one that is left without members keeps its last
+-- gravity_center. Totals that wait for the commit are settled here, and deferred again for the rest of the transaction.
 -- What somebody writes for the user meanwhile stays: stop the user's writers first. Out of its reach: tables of the application without a
 -- foreign key that cascades, backups, WAL until it is recycled, the server's log, dead rows until VACUUM, texts of queries in
 -- pg_stat_statements,
@@ -21,13 +22,17 @@ DECLARE
     v_rows record;
     v_memory_ids uuid[];
     v_held bigint[];
+    v_deleted bigint;
     v_stray bigint;
 BEGIN
     PERFORM @extschema@._gravity_memory_check_erasure('gravity_memory_forget_user', p_user_id);
+    -- One at a time, so that the second receipt says that nothing was left.
+    PERFORM pg_advisory_xact_lock(hashtextextended('gravity_memory_forget_user ' || p_user_id, 0));
     IF EXISTS (SELECT FROM @extschema@.memory_recall_gaps AS g WHERE g.user_id = p_user_id OR g.is_every_user)
-       OR EXISTS (SELECT FROM @extschema@.gravity_map AS m
-                  WHERE m.user_id = p_user_id
-                    AND NOT EXISTS (SELECT FROM @extschema@.memory_digests AS d WHERE d.user_id = p_user_id AND d.memory_id = m.id)) THEN
+       -- Set operations never become nested loops, whatever the statistics say.
+       OR EXISTS (SELECT m.id FROM @extschema@.gravity_map AS m WHERE m.user_id = p_user_id
+                  EXCEPT
+                  SELECT d.memory_id FROM @extschema@.memory_digests AS d WHERE d.user_id = p_user_id) THEN
         v_memory_ids := ARRAY(SELECT m.id FROM @extschema@.gravity_map AS m WHERE m.user_id = p_user_id
                               UNION SELECT d.memory_id FROM @extschema@.memory_digests AS d WHERE d.user_id = p_user_id);
     END IF;
@@ -53,8 +58,11 @@ BEGIN
         END IF;
         EXECUTE format('DELETE FROM %s WHERE %s', @extschema@._gravity_memory_qualified_name(v_rows.table_name), v_rows.condition)
         USING p_user_id;
+        GET DIAGNOSTICS v_deleted = ROW_COUNT;
         table_name := v_rows.table_name;
-        removed := v_rows.held;
+        -- What others committed since it was counted is gone as well; locks and events are also written by the deletion itself.
+        removed := CASE WHEN v_rows.table_name IN ('memory_arc_locks', 'memory_events') THEN v_rows.held
+                        ELSE GREATEST(v_rows.held, v_deleted) END;
         IF v_rows.table_name = 'memory_postings' AND v_memory_ids <> '{}' THEN
             DELETE FROM @extschema@.memory_postings AS p WHERE p.memory_id = ANY (v_memory_ids);
             GET DIAGNOSTICS v_stray = ROW_COUNT;

@@ -6,7 +6,8 @@
 -- Tags, arcs and totals stay as they were exported and nobody is notified: the triggers see gravity_memory.importing, set for this
 -- call. Whoever sets
 -- it for a transaction of their own does without them. What recall reads is derived as for any insert, and the feed records the rows.
--- Returns one row per table of the lines: how many rows were inserted, and how many left out.
+-- Sequences of the application's identity columns are not moved on.
+-- Returns one row per table of the lines: how many rows were inserted, and how many left out, because a row with one of their keys is there.
 -- Errors: 22004 for NULL; 22023 for lines of another user, of another format, or that are no export, 22P02 for those that are no
 -- JSON; 42703 where
 -- the table lacks a column of the export; 23503 for links to rows that are not there; those of the tables themselves, as for
@@ -16,6 +17,8 @@ CREATE FUNCTION @extschema@.gravity_memory_import_user(p_user_id text, p_lines t
 RETURNS TABLE (table_name text, inserted bigint, left_out bigint)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO, YMD'
+SET intervalstyle = 'postgres'
 AS $gravity_memory_import_user$
 DECLARE
     v_lines json[];
@@ -23,6 +26,7 @@ DECLARE
     v_columns text[];
     v_missing text;
     v_problem text;
+    v_importing text;
 BEGIN
     PERFORM @extschema@._gravity_memory_check_erasure('gravity_memory_import_user', p_user_id);
     IF p_lines IS NULL THEN
@@ -30,9 +34,19 @@ BEGIN
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the lines that gravity_memory_export_user() returned.';
     END IF;
     BEGIN
-        v_lines := ARRAY(SELECT l.line::json FROM unnest(p_lines) WITH ORDINALITY AS l (line, number) WHERE l.line ~ '\S' ORDER BY l.number);
-    EXCEPTION WHEN invalid_text_representation OR untranslatable_character THEN
-        RAISE EXCEPTION 'gravity_memory_import_user(): a line is no JSON: %', SQLERRM
+        v_lines := ARRAY(SELECT CASE WHEN l.line ~ '\S' THEN l.line::json END
+                         FROM unnest(p_lines) WITH ORDINALITY AS l (line, number) ORDER BY l.number);
+    EXCEPTION WHEN invalid_text_representation THEN
+        v_problem := SQLERRM;
+        FOR v_number IN 1 .. cardinality(p_lines) LOOP
+            BEGIN
+                PERFORM CASE WHEN p_lines[v_number] ~ '\S' THEN p_lines[v_number]::json END;
+            EXCEPTION WHEN invalid_text_representation THEN
+                v_problem := format('line %s: %s', v_number, SQLERRM);
+                EXIT;
+            END;
+        END LOOP;
+        RAISE EXCEPTION 'gravity_memory_import_user(): no JSON, %', v_problem
             USING ERRCODE = 'invalid_text_representation',
                   HINT = 'Pass each line of gravity_memory_export_user() as one element, as it was written.';
     END;
@@ -50,11 +64,12 @@ BEGIN
     FROM unnest(v_lines) WITH ORDINALITY AS l (line, number)
     LEFT JOIN @extschema@._gravity_memory_erasure_catalogue() AS c ON c.export_order IS NOT NULL AND c.table_name =
         CASE WHEN json_typeof(l.line) = 'object' THEN l.line ->> 'table' END
-    WHERE CASE
+    WHERE l.line IS NOT NULL AND CASE
               WHEN json_typeof(l.line) <> 'object' THEN true
               WHEN l.line -> 'table' IS NULL THEN
                   l.line -> 'gravity_memory' IS NULL OR (l.line ->> 'user_id' = p_user_id AND l.line ->> 'format' = '1') IS NOT TRUE
               ELSE l.line -> 'gravity_memory' IS NOT NULL OR c.table_name IS NULL OR COALESCE(json_typeof(l.line -> 'row'), '') <> 'object'
+                   OR l.line ->> 'row' ~ '^\s*\{\s*\}\s*$'
                    OR (l.line -> 'row' ->> 'user_id' IS DISTINCT FROM p_user_id
                        AND NOT (c.table_name = 'memory_arc_associations' AND l.line -> 'row' ->> 'user_id' IS NULL))
           END
@@ -66,6 +81,7 @@ BEGIN
                   HINT = 'Pass the lines that gravity_memory_export_user() returned for this user; nothing was imported.';
     END IF;
 
+    v_importing := COALESCE(current_setting('gravity_memory.importing', true), '');
     PERFORM set_config('gravity_memory.importing', 'on', true);
     FOR v_rows IN
         SELECT c.table_name, r.relation, array_agg(l.line ORDER BY l.number) AS lines,
@@ -102,11 +118,12 @@ BEGIN
                     (SELECT string_agg(quote_ident(n.name), ', ' ORDER BY n.number)
                      FROM unnest(v_columns) WITH ORDINALITY AS n (name, number)),
                     (SELECT string_agg(
-                         CASE WHEN a.atttypid IN ('json'::regtype, 'jsonb'::regtype)
+                         CASE WHEN COALESCE(NULLIF(y.typbasetype, 0), y.oid) IN ('json'::regtype, 'jsonb'::regtype)
                               THEN format('CASE WHEN (l.line -> ''json_nulls'')::jsonb ? %L THEN ''null'' ELSE r.%I END', n.name, n.name)
                               ELSE format('r.%I', n.name) END, ', ' ORDER BY n.number)
                      FROM unnest(v_columns) WITH ORDINALITY AS n (name, number)
-                     JOIN pg_attribute AS a ON a.attrelid = v_rows.relation AND a.attname = n.name),
+                     JOIN pg_attribute AS a ON a.attrelid = v_rows.relation AND a.attname = n.name
+                     JOIN pg_type AS y ON y.oid = a.atttypid),
                     v_rows.relation)
                 USING v_rows.lines;
             EXCEPTION WHEN foreign_key_violation THEN
@@ -119,7 +136,7 @@ BEGIN
         END IF;
         RETURN NEXT;
     END LOOP;
-    PERFORM set_config('gravity_memory.importing', '', true);
+    PERFORM set_config('gravity_memory.importing', v_importing, true);
 
     IF EXISTS (SELECT
                FROM unnest(v_lines) AS l (line)

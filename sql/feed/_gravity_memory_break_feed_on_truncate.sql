@@ -9,6 +9,11 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $_gravity_memory_break_feed_on_truncate$
 BEGIN
+    IF to_regclass('@extschema@.gravity_map') IS DISTINCT FROM TG_RELID AND to_regclass('@extschema@.memory_arcs') IS DISTINCT FROM TG_RELID
+       AND to_regclass('@extschema@.memory_events') IS DISTINCT FROM TG_RELID THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to our tables and does nothing for another one', TG_NAME;
+        RETURN NULL;
+    END IF;
     IF @extschema@._gravity_memory_records_events(@extschema@._gravity_memory_effective_settings())
        AND @extschema@._gravity_memory_may_write_events() THEN
         PERFORM @extschema@._gravity_memory_break_feed(TG_TABLE_NAME || ' was truncated');

@@ -13,6 +13,10 @@ DECLARE
     v_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
     v_wakes boolean;
 BEGIN
+    IF TG_RELID IS DISTINCT FROM to_regclass('@extschema@.memory_arcs') THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to memory_arcs and does nothing for another table', TG_NAME;
+        RETURN NULL;
+    END IF;
     IF NOT @extschema@._gravity_memory_records_events(v_settings) THEN
         RETURN NULL;
     END IF;

@@ -16,6 +16,10 @@ DECLARE
     v_settings CONSTANT jsonb := @extschema@._gravity_memory_effective_settings();
     v_wakes boolean;
 BEGIN
+    IF TG_RELID IS DISTINCT FROM to_regclass('@extschema@.gravity_map') THEN
+        RAISE WARNING 'gravity_memory: % keeps what belongs to gravity_map and does nothing for another table', TG_NAME;
+        RETURN NULL;
+    END IF;
     IF TG_OP = 'INSERT' AND v_settings ->> 'broadcast' = 'on' AND current_setting('gravity_memory.importing', true) IS DISTINCT FROM 'on' THEN
         BEGIN
             PERFORM @extschema@._gravity_memory_broadcast(b.user_id, b.payload)

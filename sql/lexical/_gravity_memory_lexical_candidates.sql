@@ -36,7 +36,8 @@ BEGIN
         v_found := @extschema@._gravity_memory_matching_postings(p_user_id, p_query, p_count, p_eligible);
     END IF;
     -- Terms are found by hash. Who writes content or a query can choose a word whose key is that of a word of another user: then, and
-    -- hardly ever by chance, a memory of that one is among those found, perhaps in the place of others.
+    -- hardly ever by chance, a memory of that one is among those found, perhaps in the place of others. From a caller whom row security
+    -- binds it would be hidden here: _gravity_memory_matching_postings() has looked for it.
     IF v_found.is_reliable
        AND NOT EXISTS (SELECT FROM (SELECT DISTINCT u.id FROM unnest(v_found.memory_ids) AS u (id)) AS f
                        CROSS JOIN LATERAL (SELECT m.user_id FROM @extschema@.gravity_map AS m WHERE m.id = f.id LIMIT 1) AS o

@@ -59,6 +59,15 @@ BEGIN
         RETURN;
     END IF;
 
+    -- A hash may be chosen that is that of another user's word. Whoever may read every memory is told by the caller, who looks whose the found
+    -- ones are; row security would hide them from the one for whose sake it matters. Set operations never become nested loops.
+    IF p_user_id = @extschema@.gravity_memory_current_user_id()
+       AND EXISTS (SELECT p.memory_id FROM @extschema@.memory_postings AS p WHERE p.term_key = ANY (v_keys)
+                   EXCEPT
+                   SELECT d.memory_id FROM @extschema@.memory_digests AS d WHERE d.user_id = p_user_id) THEN
+        RETURN;
+    END IF;
+
     -- k1 * (1 - b + b * length / average) = 0.84 + slope * length.
     SELECT count(*), 0.36 / GREATEST(avg(d.length), 1)
     INTO v_total, v_slope

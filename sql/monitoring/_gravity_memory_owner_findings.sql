@@ -67,7 +67,7 @@ BEGIN
     CROSS JOIN LATERAL (SELECT @extschema@._gravity_memory_qualified_name(t.table_name) AS name) AS n
     JOIN pg_class AS c ON c.oid = to_regclass(n.name)
     JOIN pg_roles AS r ON r.oid = v_owner
-    WHERE t.is_closed AND c.relrowsecurity AND c.relforcerowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls;
+    WHERE (t.is_closed OR t.table_name IN ('gravity_map', 'memory_arcs', 'memory_arc_associations', 'memory_arc_locks')) AND c.relrowsecurity AND c.relforcerowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls;
 
     RETURN QUERY
     SELECT 'warning', 'extension_owner', 'gravity_memory',

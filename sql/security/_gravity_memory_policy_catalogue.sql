@@ -2,8 +2,8 @@
 --
 -- Each shows a role the rows of the user for whom its session stands, and lets it write no others. A link needs a memory and an arc
 -- that are
--- both the user's own: the totals of an arc tell about every memory in it. The user '' of memory_events is nobody: its rows tell every
--- reader of a break in the feed. Settings are read by everybody, because every trigger reads them, and written by the owner alone.
+-- both the user's own: the totals of an arc tell about every memory in it. Events feed_broken of the user '' of memory_events are
+-- nobody's: they tell every reader of a break in the feed. Settings are read by everybody, because every trigger reads them, and written by the owner alone.
 -- The policies call no function of the extension, so that they stay, and the rows stay hidden, when it is dropped. The SELECT around the
 -- identity has it computed once per query and not once per row; and an index on user_id serves it.
 CREATE FUNCTION @extschema@._gravity_memory_policy_catalogue()
@@ -29,7 +29,7 @@ AS $_gravity_memory_policy_catalogue$
            'AND a.user_id = ' || w.user_id || ') AND COALESCE(user_id = ' || w.user_id || ', true)'
     FROM who AS w
     UNION ALL
-    SELECT 'memory_events', 'gravity_memory_own_rows', 'SELECT', 'user_id = '''' OR user_id = ' || w.user_id, NULL
+    SELECT 'memory_events', 'gravity_memory_own_rows', 'SELECT', '(user_id = '''' AND event = ''feed_broken'') OR user_id = ' || w.user_id, NULL
     FROM who AS w
     UNION ALL
     VALUES ('gravity_memory_settings', 'gravity_memory_readable_settings', 'SELECT', 'true', NULL)

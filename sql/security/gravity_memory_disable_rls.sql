@@ -12,6 +12,8 @@ AS $gravity_memory_disable_rls$
 DECLARE
     v_table record;
 BEGIN
+    -- One of these at a time, and none beside setup: what is to be done is looked up after the wait.
+    PERFORM pg_advisory_xact_lock(hashtextextended('gravity_memory_setup', 0));
     FOR v_table IN
         SELECT t.table_name, t.is_closed, c.oid AS table_oid, p.policy_name
         FROM @extschema@._gravity_memory_table_catalogue() WITH ORDINALITY AS t

@@ -15,6 +15,8 @@ DECLARE
     v_table record;
     v_others text;
 BEGIN
+    -- One of these at a time, and none beside setup: what is to be done is looked up after the wait.
+    PERFORM pg_advisory_xact_lock(hashtextextended('gravity_memory_setup', 0));
     FOR v_table IN
         SELECT t.table_name, c.oid AS table_oid, c.relrowsecurity, p.policy_name,
                EXISTS (SELECT FROM pg_policy AS o WHERE o.polrelid = c.oid AND o.polname = p.policy_name) AS is_there

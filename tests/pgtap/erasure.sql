@@ -3,7 +3,7 @@ BEGIN;
 \ir support/session.psql
 \ir support/vectors.psql
 \ir support/derived.psql
-SELECT plan(63);
+SELECT plan(66);
 
 SELECT gravity_memory_set('feed', 'on') IS NULL AS ignored \gset
 -- fill(): something of a user in every table, with texts and values that are easily lost on the way.
@@ -117,9 +117,19 @@ SELECT is_empty($$SELECT * FROM gravity_memory_import_user('pgtap ana', '{"",NUL
 
 ALTER TABLE gravity_map ADD COLUMN pgtap_source json, ADD COLUMN pgtap_length integer GENERATED ALWAYS AS (length(content)) STORED,
     ADD COLUMN pgtap_number bigint GENERATED ALWAYS AS IDENTITY, ADD COLUMN "pgtap ""Quoted"" %" text DEFAULT 'x';
+-- A column called like the alias in a query, dates that depend on the session inside of another type, and a type with a cast to json of its own.
+CREATE TYPE pgtap_mood AS ENUM ('glad');
+CREATE FUNCTION pgtap_mood_to_json(pgtap_mood) RETURNS json LANGUAGE sql IMMUTABLE AS 'SELECT ''{"mood": 1}''::json';
+CREATE CAST (pgtap_mood AS json) WITH FUNCTION pgtap_mood_to_json(pgtap_mood);
+CREATE DOMAIN pgtap_document AS jsonb;
+ALTER TABLE gravity_map ADD COLUMN t text DEFAULT 't', ADD COLUMN x interval DEFAULT '1 year -3 days 00:00:00.5', ADD COLUMN "row" tstzrange DEFAULT '[2020-02-03, 2020-03-04)',
+    ADD COLUMN pgtap_mood pgtap_mood DEFAULT 'glad', ADD COLUMN pgtap_document pgtap_document DEFAULT 'null', ADD COLUMN pgtap_bytes bytea DEFAULT '\x00ff',
+    ADD COLUMN pgtap_half numeric DEFAULT 'NaN';
 UPDATE gravity_map SET pgtap_source = E'{"b": 1,\n "a": 1, "b": 2}' WHERE user_id = 'pgtap ana';
 TRUNCATE line, held;
+SELECT set_config('datestyle', 'SQL, DMY', true), set_config('intervalstyle', 'sql_standard', true) \gset ignored_
 INSERT INTO line SELECT l.line, l.number FROM gravity_memory_export_user('pgtap ana') WITH ORDINALITY AS l (line, number);
+SELECT set_config('datestyle', 'SQL, MDY', true), set_config('intervalstyle', 'iso_8601', true) \gset ignored_
 INSERT INTO held SELECT translate(h, E'\n', ' ') FROM pg_temp.held_of('pgtap ana') AS h;
 SELECT is((SELECT count(*) FROM line AS l WHERE l.line ~ '[\n\r]'), 0::bigint, 'a column of type json brings no line break');
 SELECT count(*) AS ignored FROM gravity_memory_forget_user('pgtap ana') \gset
@@ -127,6 +137,7 @@ SELECT is((SELECT i.inserted FROM gravity_memory_import_user('pgtap ana', ARRAY(
           'rows with columns of the application');
 SELECT bag_eq($$SELECT translate(h, E'\n', ' ') FROM pg_temp.held_of('pgtap ana') AS h WHERE h ~ '^memory '$$, $$SELECT h FROM held WHERE h ~ '^memory '$$, 'are made with all of them');
 SELECT count(*) AS ignored FROM gravity_memory_forget_user('pgtap ana') \gset
+SELECT set_config('datestyle', 'ISO', true), set_config('intervalstyle', 'postgres', true) \gset ignored_
 ALTER TABLE gravity_map DROP COLUMN pgtap_source, DROP COLUMN pgtap_number;
 SELECT matches(e.state || ': ' || e.message || '; ' || e.hint, '^42703: the table gravity_map lacks columns of the export: pgtap_number, pgtap_source; Add them', 'where the table lacks a column, nothing is lost in silence')
 FROM pg_temp.error_of($$SELECT * FROM gravity_memory_import_user('pgtap ana', ARRAY(SELECT l.line FROM line AS l ORDER BY l.number))$$) AS e;
@@ -140,7 +151,7 @@ FROM (VALUES
     ('no JSON', '{"x', '22P02'), ('a number', '17', '22023'), ('an object of another kind', '{"x": 1}', '22023'), ('a table that is not there', '{"table": "pg_authid", "row": {}}', '22023'),
     ('a derived table', '{"table": "memory_digests", "row": {"user_id": "pgtap ana"}}', '22023'),
     ('the settings', '{"table": "gravity_memory_settings", "row": {"user_id": "pgtap ana", "name": "notify", "value": "off"}}', '22023'),
-    ('a row that is none', '{"table": "gravity_map", "row": []}', '22023'), ('a row that is missing', '{"table": "gravity_map"}', '22023'),
+    ('an empty row', '{"table": "memory_arc_associations", "row": { }}', '22023'), ('a row that is none', '{"table": "gravity_map", "row": []}', '22023'), ('a row that is missing', '{"table": "gravity_map"}', '22023'),
     ('somebody else''s row', '{"table": "gravity_map", "row": {"user_id": "pgtap ben"}}', '22023'), ('nobody''s row', '{"table": "gravity_map", "row": {"user_id": null}}', '22023'),
     ('somebody else''s export', '{"gravity_memory": "0.4.0", "format": 1, "user_id": "pgtap ben"}', '22023'),
     ('a format of another time', '{"gravity_memory": "9.0.0", "format": 2, "user_id": "pgtap ana"}', '22023'),
@@ -151,6 +162,12 @@ SELECT is((pg_temp.error_of(format('SELECT * FROM gravity_memory_import_user(''p
            json_build_object('table', 'memory_arc_associations', 'row', json_build_object('memory_id', m.id, 'arc_id', a.id, 'user_id', 'pgtap ana'))::text))).state,
           '22023', 'a link that leads to rows of somebody else is refused')
 FROM gravity_map AS m, memory_arcs AS a WHERE (m.user_id, m.content, a.arc_name) = ('pgtap ben', '', 'by hand') AND a.user_id = 'pgtap ben';
+
+SELECT matches((pg_temp.error_of($$SELECT * FROM gravity_memory_import_user('pgtap ana', ARRAY['', '{}', NULL, '{"x']) $$)).message, 'no JSON, line 4:', 'which line is no JSON is told');
+SELECT set_config('gravity_memory.importing', 'on', true) AS ignored \gset
+SELECT count(*) AS ignored FROM gravity_memory_import_user('pgtap ana', '{}') \gset
+SELECT is(current_setting('gravity_memory.importing'), 'on', 'what the caller said of importing stays');
+SELECT set_config('gravity_memory.importing', '', true) AS ignored \gset
 
 -- Who may, and when.
 

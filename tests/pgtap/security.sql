@@ -2,7 +2,7 @@
 BEGIN;
 \ir support/session.psql
 \ir support/vectors.psql
-SELECT plan(101);
+SELECT plan(105);
 
 -- Whose session it is.
 
@@ -161,11 +161,55 @@ SELECT is(pg_temp.answer_as('gravity_memory_pgtap_app', 'SELECT value FROM gravi
 SELECT is(cardinality(pg_temp.answer_as('gravity_memory_pgtap_app', $$SELECT id FROM recall_memories('pgtap ana', 'garden', p_limit => 100)$$)), 4, 'recall finds hers');
 SELECT is(pg_temp.answer_as('gravity_memory_pgtap_app', $$SELECT id FROM recall_memories('pgtap ben', 'garden', p_limit => 100)$$), '{}'::text[], 'and none of his');
 
+-- A memory of the user '', whom nobody stands for, and breaks of the feed, which everybody sees.
+SAVEPOINT nobodys;
+INSERT INTO gravity_map (user_id, content) VALUES ('', 'nobody''s secret');
+INSERT INTO memory_events (user_id, event, payload, wakes) VALUES ('', 'feed_broken', '{}', false);
+SELECT is(pg_temp.answer_as('gravity_memory_pgtap_app', $$SELECT DISTINCT event FROM memory_events WHERE user_id = ''$$), '{feed_broken}'::text[], 'of the user '''' a session sees the breaks of the feed alone');
+ROLLBACK TO nobodys;
+
+-- The functions that triggers run with the owner's rights work for our tables alone: who was granted EXECUTE may attach them anywhere.
+SAVEPOINT attached;
+CREATE TABLE pgtap_alike (LIKE gravity_map INCLUDING DEFAULTS);
+CREATE TRIGGER pgtap_publish AFTER INSERT ON pgtap_alike REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION _gravity_memory_publish_memories();
+CREATE TRIGGER pgtap_derive AFTER DELETE ON pgtap_alike REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION _gravity_memory_keep_derived();
+CREATE TRIGGER pgtap_arcs AFTER DELETE ON pgtap_alike REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION trigger_arc_building();
+CREATE TABLE pgtap_arcs_alike (LIKE memory_arcs INCLUDING DEFAULTS);
+CREATE TRIGGER pgtap_publish AFTER INSERT ON pgtap_arcs_alike REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION _gravity_memory_publish_arcs();
+CREATE TABLE pgtap_links_alike (LIKE memory_arc_associations INCLUDING DEFAULTS);
+CREATE TRIGGER pgtap_totals AFTER DELETE ON pgtap_links_alike REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION _gravity_memory_keep_arc_totals();
+CREATE TABLE pgtap_locks_alike (LIKE memory_arc_locks);
+CREATE CONSTRAINT TRIGGER pgtap_settle AFTER INSERT ON pgtap_locks_alike FOR EACH ROW EXECUTE FUNCTION _gravity_memory_settle_at_commit();
+CREATE TRIGGER pgtap_break AFTER TRUNCATE ON pgtap_locks_alike FOR EACH STATEMENT EXECUTE FUNCTION _gravity_memory_break_feed_on_truncate();
+CREATE FUNCTION pg_temp.state_of_ben() RETURNS text LANGUAGE sql AS $state$
+    SELECT concat((SELECT count(*) FROM memory_events), (SELECT count(*) FROM memory_digests), (SELECT string_agg(a::text, '' ORDER BY a.id) FROM memory_arcs AS a))
+$state$;
+UPDATE memory_arcs SET memory_count = 99 WHERE id = :'ben_arc';
+SELECT pg_temp.state_of_ben() AS before \gset
+INSERT INTO pgtap_alike SELECT * FROM gravity_map WHERE user_id = 'pgtap ben';
+DELETE FROM pgtap_alike;
+INSERT INTO pgtap_arcs_alike SELECT * FROM memory_arcs WHERE id = :'ben_arc';
+INSERT INTO pgtap_links_alike SELECT * FROM memory_arc_associations WHERE arc_id = :'ben_arc';
+DELETE FROM pgtap_links_alike;
+INSERT INTO pgtap_locks_alike VALUES (:'ben_arc', '');
+TRUNCATE pgtap_locks_alike;
+SET CONSTRAINTS ALL IMMEDIATE;
+SELECT is(pg_temp.state_of_ben(), :'before', 'they forge no event, and undo neither what recall reads nor totals of arcs');
+ROLLBACK TO attached;
+
 -- Quick recall: own memories are answered from what is derived, as they are to the owner, while our policy is all that hides memories.
 
 SELECT format($$SELECT m FROM _gravity_memory_matching_postings(%%L, 'garden', 100, NULL) AS p, unnest(p.memory_ids) AS m$$) AS postings \gset
 SELECT is(cardinality(pg_temp.answer_as('gravity_memory_pgtap_app', format(:'postings', 'pgtap ana'))), 4, 'what is derived of her memories is read for her');
 SELECT is(pg_temp.answer_as('gravity_memory_pgtap_app', format(:'postings', 'pgtap ben')), '{}'::text[], 'what is derived of his is not');
+-- A word can be chosen whose hash is that of a word of his.
+SAVEPOINT collision;
+INSERT INTO memory_postings (term_key, memory_id, frequency, length)
+SELECT t.term_key, :'ben_memory', 7, 1 FROM _gravity_memory_query_terms('pgtap ana', 'chosen') AS t;
+SELECT is(pg_temp.answer_as('gravity_memory_pgtap_app', $$SELECT p.is_reliable::text || COALESCE(p.memory_ids::text, '') FROM _gravity_memory_matching_postings('pgtap ana', 'chosen garden', 100, NULL) AS p$$),
+          '{false}'::text[], 'then nothing derived is told');
+SELECT is(cardinality(pg_temp.answer_as('gravity_memory_pgtap_app', $$SELECT id FROM recall_memories('pgtap ana', 'chosen garden', p_limit => 100)$$)), 4, 'and recall finds hers by looking at them');
+ROLLBACK TO collision;
 SAVEPOINT restrictive;
 CREATE POLICY pgtap_restrictive ON gravity_map AS RESTRICTIVE FOR SELECT USING (content !~ ' 1$');
 SELECT is(pg_temp.answer_as('gravity_memory_pgtap_app', format(:'postings', 'pgtap ana')), '{}'::text[], 'nor hers, when another policy hides some');

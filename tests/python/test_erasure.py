@@ -174,3 +174,22 @@ def test_users_are_forgotten_while_others_write(server: Server, db: Connection) 
         " (SELECT count(*) FROM memory_arc_associations AS l WHERE l.arc_id = a.id)"
     ).fetchall()
     assert sums == []
+
+
+def test_of_two_who_forget_a_user_at_once_one_gets_the_receipt(server: Server, db: Connection) -> None:
+    db.execute(_FILL)
+    receipts: list[int] = []
+
+    def forget() -> None:
+        with server.connect(db.info.dbname) as connection:
+            row = connection.execute("SELECT sum(removed) FROM gravity_memory_forget_user('ana')").fetchone()
+            assert row is not None
+            receipts.append(int(row[0]))
+
+    threads = [threading.Thread(target=forget) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert min(receipts) == 0
+    assert max(receipts) > 40

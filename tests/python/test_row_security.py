@@ -6,6 +6,8 @@ and whatever comes back, an error or a notice included, is searched for what bel
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -412,3 +414,58 @@ def test_an_upgrade_leaves_row_security_as_it_was(server: Server, make_database:
         connection.execute("SELECT count(*) FROM gravity_memory_enable_rls()")
         assert len(connection.execute(query).fetchall()) == len(TABLES)
         assert connection.execute("SELECT count(*) FROM gravity_memory_enable_rls()").fetchone() == (0,)
+
+
+def test_arcs_stay_when_row_security_is_forced_on_the_owner(
+    server: Server, make_database: MakeDatabase, make_role: MakeRole
+) -> None:
+    """To functions that run as the owner every memory would be gone, and they would take the arcs apart."""
+    owner = make_role()
+    with server.connect(make_database(["vector"], owner=owner), user=owner) as connection:
+        connection.execute("CREATE EXTENSION gravity_memory")
+        connection.execute(
+            "INSERT INTO gravity_map (user_id, gravity_score, emotion_type) SELECT 'ben', 0.9, 'joy'"
+            " FROM generate_series(1, 3)"
+        )
+        arcs = "SELECT id, memory_count FROM memory_arcs"
+        before = connection.execute(arcs).fetchall()
+        assert [row[1] for row in before] == [3]
+        connection.execute("ALTER TABLE gravity_map FORCE ROW LEVEL SECURITY")
+        found = connection.execute("SELECT finding, object FROM gravity_memory_check()").fetchall()
+        assert ("forced_row_security", "gravity_map") in found
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row security hides"):
+            connection.execute("SELECT gravity_memory_rebuild_arcs('ben')")
+        told: list[str | None] = []
+        with server.connect(connection.info.dbname) as superuser:
+            superuser.add_notice_handler(lambda notice: told.append(notice.message_primary))
+            superuser.execute("UPDATE gravity_map SET gravity_score = 0.95")
+            assert any("arcs are not kept" in str(message) for message in told)
+            assert superuser.execute(arcs).fetchall() == before
+        connection.execute("ALTER TABLE gravity_map NO FORCE ROW LEVEL SECURITY")
+        connection.execute("SELECT gravity_memory_rebuild_arcs('ben')")
+        assert connection.execute("SELECT peak_gravity FROM memory_arcs").fetchall() == [(0.95,)]
+
+
+def test_switching_on_beside_switching_off_ends_on(server: Server, stage: Stage) -> None:
+    """Whoever is told that row security is on can rely on it, whoever else was at work."""
+    enabled: list[int] = []
+
+    def enable() -> None:
+        with server.connect(stage.connection.info.dbname) as other:
+            enabled.append(len(other.execute("SELECT * FROM gravity_memory_enable_rls()").fetchall()))
+
+    with server.connect(stage.connection.info.dbname) as first:
+        first.execute("BEGIN")
+        first.execute("SELECT count(*) FROM gravity_memory_disable_rls()")
+        second = threading.Thread(target=enable)
+        second.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        while stage.connection.execute(waiting).fetchone() == (0,):
+            time.sleep(0.01)
+        first.execute("COMMIT")
+        second.join(timeout=60)
+    assert enabled == [16]
+    off = stage.connection.execute(
+        "SELECT relname FROM pg_class WHERE relname = ANY (%s) AND NOT relrowsecurity", (list(TABLES),)
+    ).fetchall()
+    assert off == []

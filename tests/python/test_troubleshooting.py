@@ -105,7 +105,6 @@ def test_every_message_that_troubleshooting_quotes_is_said(
             "SELECT gravity_memory_set('notify', 'off')",
             "SELECT count(*) FROM memory_digests",
             "SELECT count(*) FROM memory_postings",
-            "SELECT count(*) FROM memory_events",
             "CALL gravity_memory_rebuild_recall()",
             "COMMENT ON EXTENSION vector IS 'mine'",
             "RESET ROLE",
