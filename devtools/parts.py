@@ -43,6 +43,10 @@ _PROJECT = "tests/python/project"
 _PROJECT_MAJORS = (16,)
 """Where scripts, archives, the reference and the benchmark are tested, with servers of their own: the shortest leg."""
 
+_OUTER_MAJORS = (15, 18)
+_OUTER = tuple(f"tests/python/test_{name}.py" for name in ("arcs_cost", "arcs_property", "row_security", "similarity"))
+"""Long tests of what is the same on every version unless the oldest or the newest differs."""
+
 _UNDER_FIRE = "tests/python/under_fire"
 _UNDER_FIRE_MAJORS = (18,)
 """Where servers are killed, crowded and filled up: a minute, for what hardly depends on the version."""
@@ -206,9 +210,8 @@ def pytest_paths(major: int) -> list[str]:
     paths = ["tests/python"]
     if major in _CLIENT_MAJORS:
         paths.append("python/tests")
-    for folder, majors in ((_UNDER_FIRE, _UNDER_FIRE_MAJORS), (_PROJECT, _PROJECT_MAJORS)):
-        if major not in majors:
-            paths.append(f"--ignore={folder}")
+    elsewhere = {_UNDER_FIRE: _UNDER_FIRE_MAJORS, _PROJECT: _PROJECT_MAJORS, **dict.fromkeys(_OUTER, _OUTER_MAJORS)}
+    paths += [f"--ignore={path}" for path, majors in elsewhere.items() if major not in majors]
     return paths
 
 

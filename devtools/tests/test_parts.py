@@ -17,7 +17,7 @@ def _files(major: int) -> set[str]:
         if not path.startswith("--")
         for file in (REPO / path).glob("**/test_*.py")
     }
-    return {file for file in found if not any(file.startswith(f"{folder}/") for folder in ignored)}
+    return {file for file in found if not any(file == path or file.startswith(f"{path}/") for path in ignored)}
 
 
 def test_every_test_file_runs_on_some_version() -> None:
@@ -27,11 +27,11 @@ def test_every_test_file_runs_on_some_version() -> None:
     assert there == set().union(*(_files(major) for major in LEGS))
 
 
-def test_what_depends_on_the_version_runs_on_all() -> None:
+def test_the_oldest_and_the_newest_version_run_all_ordinary_tests_and_the_others_nearly_all() -> None:
     ordinary = {str(file.relative_to(REPO)) for file in REPO.glob("tests/python/test_*.py")}
     assert len(ordinary) > 20
     for major in LEGS:
-        assert ordinary <= _files(major)
+        assert len(ordinary - _files(major)) == (0 if major in {min(LEGS), max(LEGS)} else 4)
 
 
 def test_whatever_the_server_is_put_through_runs_on_the_newest_version() -> None:
