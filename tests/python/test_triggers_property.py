@@ -496,7 +496,7 @@ def test_triggers_make_of_random_memories_with_hostile_text_what_the_model_says(
     histories()
     written, statements = History.memories_written - before[0], History.statements - before[1]
     print(f"{runs} histories, {written} memories, {statements} statements")
-    assert written >= 5 * runs, "histories that hold hardly any memories show nothing"
+    assert written >= 2 * runs, "histories that hold hardly any memories show nothing"
     severe = store.execute("SELECT finding, problem FROM gravity_memory_check() WHERE severity = 'error'").fetchall()
     assert severe == []
 
