@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
         "--jobs",
         type=_positive,
         default=_jobs(len(os.sched_getaffinity(0))),
-        help="how many of them at a time (default: 4, and 1 on a single processor)",
+        help="how many of them at a time (default: 3, and 1 on a single processor)",
     )
     chosen = parser.parse_args(arguments)
     stop_on_terminate()
@@ -58,8 +58,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _jobs(processors: int) -> int:
-    """How many parts run at a time: all four versions, because tests also wait, and no processor is left over."""
-    return 1 if processors == 1 else 4
+    """How many parts run at a time: one more than keep two processors busy, because tests also wait."""
+    return 1 if processors == 1 else 3
 
 
 def _positive(text: str) -> int:
