@@ -41,7 +41,7 @@ _CLIENT_MAJORS = (15, 18)
 
 _PROJECT = "tests/python/project"
 _PROJECT_MAJORS = (18,)
-"""Where scripts, archives, the reference and the benchmark are tested, with servers of their own: in a leg begun early."""
+"""Where scripts, archives, the reference and the benchmark are tested: in a leg that begins early."""
 
 _OUTER_MAJORS = (15, 18)
 _OUTER = tuple(f"tests/python/test_{name}.py" for name in ("arcs_cost", "arcs_property", "row_security", "similarity"))
