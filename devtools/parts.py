@@ -36,8 +36,8 @@ CHECKS = "checks"
 IMAGE = "image"
 """The part that builds the Dockerfile."""
 
-_CLIENT_MAJORS = (15, 18)
-"""Where the tests of the client run: where PgBouncer can be had, and on the newest version."""
+_CLIENT = {18: "python/tests", 15: "python/tests/test_client_pgbouncer.py"}
+"""Tests of the client, which hardly depend on the server: all on the newest, those of PgBouncer where it comes."""
 
 _PROJECT = "tests/python/project"
 _PROJECT_MAJORS = (18,)
@@ -208,8 +208,8 @@ def _installcheck(installation: Installation, server: Server, source: Path, targ
 def pytest_paths(major: int) -> list[str]:
     """What pytest is told to collect on a version: what hardly depends on it, on some versions only."""
     paths = ["tests/python"]
-    if major in _CLIENT_MAJORS:
-        paths.append("python/tests")
+    if major in _CLIENT:
+        paths.append(_CLIENT[major])
     elsewhere = {_UNDER_FIRE: _UNDER_FIRE_MAJORS, _PROJECT: _PROJECT_MAJORS, **dict.fromkeys(_OUTER, _OUTER_MAJORS)}
     paths += [f"--ignore={path}" for path, majors in elsewhere.items() if major not in majors]
     return paths

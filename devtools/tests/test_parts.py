@@ -15,7 +15,7 @@ def _files(major: int) -> set[str]:
         str(file.relative_to(REPO))
         for path in paths
         if not path.startswith("--")
-        for file in (REPO / path).glob("**/test_*.py")
+        for file in ([REPO / path] if path.endswith(".py") else (REPO / path).glob("**/test_*.py"))
     }
     return {file for file in found if not any(file == path or file.startswith(f"{path}/") for path in ignored)}
 
