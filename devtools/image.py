@@ -6,7 +6,6 @@ the same names, stand in for the latter, and `image-check.sh` does in a containe
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from devtools.compose import Service, read_compose
 from devtools.counts import Counts, count_tap
 from devtools.errors import SetupError
 from devtools.extension import copy_sources, make_command
+from devtools.full_scale import IS_FULL
 from devtools.process import clean_environment, run, with_our_life
 from devtools.servers import free_port
 
@@ -143,7 +143,6 @@ def _installcheck(port: int) -> Counts:
     Raises:
         SetupError: a test failed.
     """
-    full = os.environ.get("GRAVITY_MEMORY_TEST_FULL") == "1"
     brief = [f"PGTAP_TESTS={' '.join(f'tests/pgtap/{name}.sql' for name in _BRIEF)}", "installcheck-pgtap"]
     with debian13.folder_for_run() as folder:
         installation = debian13.installation(folder)
@@ -151,7 +150,7 @@ def _installcheck(port: int) -> Counts:
         said = run(
             [
                 *make_command(installation, copy_sources(folder)),
-                *("PROVE_FLAGS=--verbose", *(["installcheck"] if full else brief)),
+                *("PROVE_FLAGS=--verbose", *(["installcheck"] if IS_FULL else brief)),
             ],
             doing="make installcheck on the image's server",
             env={**environment, "PGOPTIONS": "-c jit=off"},

@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from psycopg import sql
 
 from bench.databases import Connection
 from bench.suite.source import COLUMNS, TAGGED
+from devtools import REPO
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ PLAIN = Contestant("plain pgvector", "plain")
 CONTESTANTS = (GRAVITY, SPEC, PLAIN)
 
 Say = Callable[[str], None]
+
+_SPECIFICATION = REPO / "tests/adoption"
 
 # Whose arcs are built after loading: the rest have few memories each, and there are very many of them.
 _USERS_WITH_ARCS = 1_000
@@ -195,12 +197,12 @@ def _build_plain(embeddings: bool, _derived: bool) -> list[_Step]:
 
 def spec_triggers() -> str:
     """The specification's functions and triggers; unqualified names in them mean what search_path says."""
-    return (Path(__file__).parent / "spec_triggers.sql").read_text(encoding="utf-8")
+    return (_SPECIFICATION / "specification_triggers.sql").read_text(encoding="utf-8")
 
 
 def spec_indexes() -> list[str]:
     """The specification's CREATE INDEX statements, one by one; the ivfflat ones name 100 lists."""
-    text = (Path(__file__).parent / "spec_indexes.sql").read_text(encoding="utf-8")
+    text = (_SPECIFICATION / "specification_indexes.sql").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if not line.startswith("--")]
     statements = [one.strip() for one in "\n".join(lines).split(";")]
     return [one for one in statements if one.startswith("CREATE INDEX")]

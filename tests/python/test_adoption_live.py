@@ -8,9 +8,9 @@ from contextlib import closing
 import pytest
 
 from devtools.fixtures import Connection, MakeDatabase
+from devtools.full_scale import IS_FULL, bounded
 from devtools.servers import Server
 from tests.python.adoption_support import Traffic, rows_of, run_script, traffic
-from tests.python.full_scale import IS_FULL, bounded
 from tests.python.test_readme import examples, printed
 
 ROWS = bounded(3_000, 1_000_000)

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
 from devtools.fixtures import Connection, MakeDatabase
+from devtools.full_scale import bounded
 from devtools.servers import Server
 from tests.python import hostile_memories
 from tests.python import trigger_model as model
@@ -35,7 +36,6 @@ from tests.python.derived_rows import (
     recall_gaps,
     wrong_derived_rows,
 )
-from tests.python.full_scale import bounded
 from tests.python.hostile_memories import DIMENSIONS, EMOTIONS, GRAVITIES, IDENTITIES, TIMES, USERS, WILD_GRAVITIES
 from tests.python.trigger_model import Event, Outcome, Row, Rules
 

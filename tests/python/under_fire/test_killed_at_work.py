@@ -20,8 +20,8 @@ import psycopg
 import pytest
 
 from devtools.fixtures import Connection
+from devtools.full_scale import bounded
 from devtools.servers import Server
-from tests.python.full_scale import bounded
 from tests.python.under_fire.invariants import (
     Worker,
     assert_every_invariant_holds,

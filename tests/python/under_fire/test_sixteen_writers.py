@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 
 from devtools.fixtures import Connection, MakeDatabase
+from devtools.full_scale import bounded
 from devtools.servers import Server
 from tests.python.arc_states import Warnings
-from tests.python.full_scale import bounded
 from tests.python.under_fire.invariants import (
     Worker,
     assert_every_invariant_holds,

@@ -21,10 +21,10 @@ import pytest
 from gravity_memory import Config, GravityMemory, Memory, RealtimeConfig
 
 from devtools.fixtures import Connection, NewServer
+from devtools.full_scale import IS_FULL, bounded
 from devtools.servers import Server
 from python.tests.client_support import Database
 from tests.python.arc_states import Warnings
-from tests.python.full_scale import IS_FULL, bounded
 from tests.python.under_fire.invariants import (
     Worker,
     assert_every_invariant_holds,
